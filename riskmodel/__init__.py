@@ -1,0 +1,83 @@
+"""Complaint-risk classifier for Chinese customer-service conversations.
+
+>>> import riskmodel
+>>> model = riskmodel.load_model()
+>>> conversation = riskmodel.Conversation.from_dict(
+...     {"id": "c1", "turns": [{"speaker": "customer", "text": "再不退款我就打12315"}]})
+>>> model.assess(conversation).level.label
+'high'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .artifact import load_model as load_model
+    from .artifact import load_pipeline as load_pipeline
+    from .artifact import save_model as save_model
+    from .assessment import Action as Action
+    from .assessment import Assessment as Assessment
+    from .assessment import Evidence as Evidence
+    from .assessment import Finding as Finding
+    from .cases import Case as Case
+    from .cases import load_cases as load_cases
+    from .cases import read_cases as read_cases
+    from .conversation import Conversation as Conversation
+    from .conversation import Speaker as Speaker
+    from .conversation import Turn as Turn
+    from .errors import RiskModelError as RiskModelError
+    from .lexicon import load_lexicon as load_lexicon
+    from .model import RiskModel as RiskModel
+    from .pipeline import make_risk_pipeline as make_risk_pipeline
+    from .policy import load_policy as load_policy
+    from .readers import read_conversations as read_conversations
+    from .signals import find_evidence as find_evidence
+    from .taxonomy import Level as Level
+    from .taxonomy import Signal as Signal
+    from .taxonomy import Status as Status
+    from .taxonomy import Topic as Topic
+    from .training import train_model as train_model
+
+# Loaded on first use: scoring does not need what training needs.
+_HOMES = {
+    "Action": "assessment",
+    "Assessment": "assessment",
+    "Case": "cases",
+    "Conversation": "conversation",
+    "Evidence": "assessment",
+    "Finding": "assessment",
+    "Level": "taxonomy",
+    "RiskModel": "model",
+    "RiskModelError": "errors",
+    "Signal": "taxonomy",
+    "Speaker": "conversation",
+    "Status": "taxonomy",
+    "Topic": "taxonomy",
+    "Turn": "conversation",
+    "find_evidence": "signals",
+    "load_cases": "cases",
+    "load_lexicon": "lexicon",
+    "load_model": "artifact",
+    "load_pipeline": "artifact",
+    "load_policy": "policy",
+    "make_risk_pipeline": "pipeline",
+    "read_cases": "cases",
+    "read_conversations": "readers",
+    "save_model": "artifact",
+    "train_model": "training",
+}
+
+__all__ = sorted(_HOMES)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,261 @@
+"""`RiskModel`: conversations in, assessments out. One is a batch of one."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .additive import AdditiveModel
+from .assessment import Assessment, Evidence, Finding, ModelRef
+from .conversation import Conversation
+from .explain import Explainer, character_weights, model_span
+from .features import pool
+from .policy import Policy
+from .segment import Segmenter
+from .table import AGENT, CUSTOMER, TurnTable
+from .tagger import AGENT_HEADS, CUSTOMER_HEADS, SignalTagger, TurnScores
+from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, DEMANDS, HARMS, Level, Signal, Status, Topic
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["RiskModel"]
+
+Array = np.ndarray[Any, Any]
+
+#: A model's own hit becomes evidence from this probability on; a rule's hit always does.
+_EVIDENT = 0.5
+_CHUNK = 2_000  # conversations scored at once: enough to amortise, small enough for the caches
+_HEADS = {CUSTOMER: CUSTOMER_HEADS, AGENT: AGENT_HEADS}
+_SIGNALS = {CUSTOMER: CUSTOMER_SIGNALS, AGENT: AGENT_SIGNALS}
+_STATUS_COLUMNS = {s: CUSTOMER_HEADS.index(f"status:{s}") for s in (Status.DENIED, Status.ASKED, Status.REPORTED, Status.DONE)}
+_COLUMN = {side: {s: heads.index(s.value) for s in _SIGNALS[side]} for side, heads in _HEADS.items()}
+_LEVELS = tuple(Level)
+_TOPICS = tuple(Topic)
+
+
+@dataclass(frozen=True, eq=False)
+class RiskModel:
+    """Tagger, level model, policy and card: everything that judges.
+
+    Load one with `riskmodel.load_model`. It is immutable and may be shared between threads.
+
+    Attributes
+    ----------
+    ref : ModelRef
+        Name, version and digest.
+    card : mapping
+        What the model was made from and how well it does.
+    """
+
+    tagger: SignalTagger
+    levels: AdditiveModel
+    policy: Policy
+    ref: ModelRef
+    card: Mapping[str, Any] = field(default_factory=dict)
+    segmenter: Segmenter = field(default_factory=Segmenter)
+
+    def assess(self, conversation: Conversation, *, past_complaints: int = 0, now: datetime | None = None) -> Assessment:
+        """Judge one conversation.
+
+        Parameters
+        ----------
+        past_complaints : int
+            Complaints of the same customer about the same topic in the policy's window before.
+        now : datetime, optional
+            Local time, for the off-hours route of the actions.
+        """
+        return self.assess_many([conversation], past_complaints=[past_complaints], now=now)[0]
+
+    def assess_many(
+        self,
+        conversations: Iterable[Conversation],
+        *,
+        past_complaints: Sequence[int] | None = None,
+        now: datetime | None = None,
+        explain: bool = False,
+    ) -> list[Assessment]:
+        """Judge conversations, in their order.
+
+        Parameters
+        ----------
+        explain : bool
+            Tell the reasons down to single words (slower).
+        """
+        batch = list(conversations)
+        past = list(past_complaints) if past_complaints is not None else [0] * len(batch)
+        out: list[Assessment] = []
+        with _no_collection():
+            for start in range(0, len(batch), _CHUNK):
+                part = batch[start : start + _CHUNK]
+                out.extend(self._assess_chunk(part, past[start : start + _CHUNK], now, explain))
+        return out
+
+    def _assess_chunk(
+        self, batch: Sequence[Conversation], past: Sequence[int], now: datetime | None, explain: bool
+    ) -> list[Assessment]:
+        table = self.tagger.read(batch)
+        scores = self.tagger.score(table)
+        features = pool(table, scores)
+        terms = self.levels.terms(features)
+        at_least = self.levels.at_least(terms)
+        topics = self.tagger.topics(table, scores).argmax(axis=1).tolist()
+        evidence = self._evidence(table, scores)
+        explainer = Explainer(self, table, scores, terms)
+        out: list[Assessment] = []
+        for c, conversation in enumerate(batch):
+            own = evidence.get(c, ())
+            p = at_least[c].tolist()
+            findings = self._findings(own, scores, int(table.bounds[c]), int(table.bounds[c + 1]))
+            level, _ = self.policy.decide(p, findings, own, past[c])
+            out.append(
+                Assessment(
+                    conversation.id,
+                    level,
+                    round(p[1], 6),
+                    (round(1 - p[0], 6), round(p[0] - p[1], 6), round(p[1] - p[2], 6), round(p[2], 6)),
+                    _TOPICS[topics[c]],
+                    findings,
+                    own,
+                    explainer.reasons(c, own, words=explain),
+                    self.policy.actions_for(level, findings, now),
+                    table.not_analysed[c],
+                    self.ref,
+                )
+            )
+        return out
+
+    # -- evidence ---------------------------------------------------------------------------
+
+    def _evidence(self, table: TurnTable, scores: TurnScores) -> dict[int, tuple[Evidence, ...]]:
+        """Return the evidence of each conversation that has any, in order of turn and place."""
+        found: dict[int, list[Evidence]] = {}
+        evident: dict[int, list[tuple[int, Signal, float]]] = {}
+        for side, values in ((CUSTOMER, scores.customer), (AGENT, scores.agent)):
+            signals = _SIGNALS[side]
+            hot = np.argwhere((values[:, : len(signals)] >= 0) & (table.side == side)[:, None])
+            for turn, k in hot.tolist():
+                evident.setdefault(turn, []).append((k, signals[k], float(1 / (1 + np.exp(-values[turn, k])))))
+        turns = sorted({*evident, *table.hits})
+        owners = (np.searchsorted(table.bounds, turns, side="right") - 1).tolist() if turns else []
+        for turn, c in zip(turns, owners, strict=True):
+            first = int(table.bounds[c])
+            items = self._turn_evidence(table, scores, turn, turn - first, evident.get(turn, ()))
+            found.setdefault(c, []).extend(items)
+        return {c: tuple(items) for c, items in found.items()}
+
+    def _turn_evidence(
+        self, table: TurnTable, scores: TurnScores, turn: int, index: int, evident: Sequence[tuple[int, Signal, float]]
+    ) -> list[Evidence]:
+        c = int(np.searchsorted(table.bounds, turn, side="right") - 1)
+        original = table.conversations[c].turns[index].text
+        base = int(table.column.bounds[table.text_of[turn]])
+        side = int(table.side[turn])
+        out: list[Evidence] = []
+        by_rule: set[Signal] = set()
+        for hit in table.hits.get(turn, ()):
+            start, end = table.column.span(base + hit.start, base + hit.end)
+            probability = self._probability(scores, side, turn, hit.signal)
+            if hit.status.counts and hit.rule.confidence >= self.policy.floor_confidence:
+                # A rule that its author calls unmistakable stands on its own; the learned layer
+                # can only add to it.
+                probability = max(probability, hit.rule.confidence)
+            by_rule.add(hit.signal)
+            out.append(
+                Evidence(
+                    index, start, end, original[start:end], hit.signal, hit.status, f"rule:{hit.rule.name}", round(probability, 6)
+                )
+            )
+        for k, signal, probability in evident:
+            if signal in by_rule and any(e.signal is signal and e.status.counts for e in out):
+                continue
+            start, end = model_span(self, table, turn, side, k)
+            status = self._model_status(scores, turn, signal)
+            out.append(Evidence(index, start, end, original[start:end], signal, status, "model", round(probability, 6)))
+        out.sort(key=lambda e: (e.start, e.end, e.signal))
+        return out
+
+    def _probability(self, scores: TurnScores, side: int, turn: int, signal: Signal) -> float:
+        column = _COLUMN.get(side, {}).get(signal)
+        if column is None:  # an unknown speaker: no learned layer reads the turn
+            return 0.5
+        values = scores.customer if side == CUSTOMER else scores.agent
+        return float(1 / (1 + np.exp(-values[turn, column])))
+
+    def _model_status(self, scores: TurnScores, turn: int, signal: Signal) -> Status:
+        """Return the status of a hit of the model: it counts, the question is whether it is done."""
+        if signal not in DEMANDS:
+            return Status.DONE
+        return Status.DONE if scores.customer[turn, _STATUS_COLUMNS[Status.DONE]] > 0 else Status.THREATENED
+
+    def _findings(self, evidence: Sequence[Evidence], scores: TurnScores, first: int, last: int) -> tuple[Finding, ...]:
+        """Sum up the evidence by signal, in the order of the taxonomy."""
+        by_signal: dict[Signal, list[Evidence]] = {}
+        for item in evidence:
+            by_signal.setdefault(item.signal, []).append(item)
+        out: list[Finding] = []
+        for signal in sorted(by_signal, key=lambda s: _ORDER[s]):
+            items = by_signal[signal]
+            counting = [e for e in items if e.status.counts and e.probability >= _EVIDENT]
+            if not counting:
+                best = max(items, key=lambda e: (e.status.counts, e.probability))
+                out.append(Finding(signal, best.probability, best.status, tuple(sorted({e.turn for e in items})), False))
+                continue
+            sure = max(e.probability for e in counting)
+            done = any(e.status is Status.DONE for e in counting)
+            status = Status.DONE if done else Status.THREATENED
+            last_said = max(e.turn for e in counting)
+            out.append(
+                Finding(
+                    signal,
+                    sure,
+                    status,
+                    tuple(sorted({e.turn for e in counting})),
+                    signal in HARMS or not self._withdrawn(signal, items, last_said, scores, first, last),
+                )
+            )
+        return tuple(out)
+
+    def _withdrawn(
+        self, signal: Signal, items: Sequence[Evidence], last_said: int, scores: TurnScores, first: int, last: int
+    ) -> bool:
+        if signal not in DEMANDS:
+            return False
+        if any(e.status is Status.DENIED and e.turn > last_said for e in items):
+            return True
+        later = scores.customer[first + last_said + 1 : last, _STATUS_COLUMNS[Status.DENIED]]
+        return bool(len(later)) and bool((later > 0).any())
+
+    # -- tables -----------------------------------------------------------------------------
+
+    def to_frame(self, assessments: Iterable[Assessment]) -> pd.DataFrame:
+        """Return assessments as a flat table (see `riskmodel.frames.to_frame`)."""
+        from .frames import to_frame
+
+        return to_frame(assessments)
+
+    def heat(self, conversation: Conversation, turn: int, signal: Signal) -> list[tuple[str, float]]:
+        """Return each character of a turn's original text with what it adds to a signal's log-odds."""
+        return character_weights(self, conversation, turn, signal)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Hold the garbage collector: a batch makes many objects and no cycles, and looking for some
+    among a model's hundred thousand tuples takes a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+_ORDER = {s: i for i, s in enumerate(Signal)}

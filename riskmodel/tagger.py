@@ -1,0 +1,389 @@
+"""The learned tagger: how likely each turn carries each signal, from its words and the rules' hits.
+
+One linear model a head. A customer's and an agent's turns have vocabularies and heads of their own.
+Scores are additive over n-grams and hits, so they can be laid back on the characters exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import joblib
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.utils.validation import check_is_fitted
+
+from .cases import Case
+from .conversation import Conversation
+from .errors import TrainingError
+from .lexicon import Lexicon, default_lexicon
+from .matching import matcher_for
+from .ngrams import NgramTable, NgramVectorizer, rounded
+from .signals import RuleHit
+from .table import AGENT, CUSTOMER, TurnTable, build_table
+from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, OUTSIDE_STEPS, SIGNALS, Level, Signal, Status, Topic
+
+__all__ = ["AGENT_HEADS", "CUSTOMER_HEADS", "SignalTagger", "TurnModel", "TurnScores", "reach"]
+
+Array = np.ndarray[Any, Any]
+
+_STATUS_HEADS = ("status:denied", "status:asked", "status:reported", "status:done")
+_MOOD_HEADS = ("mood:low", "mood:high", "mood:critical")
+_DECIDING_HEADS = ("deciding:high", "deciding:critical")
+CUSTOMER_HEADS = (*(s.value for s in CUSTOMER_SIGNALS), *_STATUS_HEADS, *_DECIDING_HEADS, *_MOOD_HEADS)
+AGENT_HEADS = (*(s.value for s in AGENT_SIGNALS), *_DECIDING_HEADS, *_MOOD_HEADS)
+_HEADS = {CUSTOMER: CUSTOMER_HEADS, AGENT: AGENT_HEADS}
+
+# What a signal can bring a conversation to on its own; the union heads "deciding" pool them.
+_CRITICAL = frozenset(
+    {Signal.GROUP_ACTION, Signal.VIOLENCE_THREAT, Signal.SELF_HARM, Signal.PRIVACY_BREACH, Signal.AGENT_ABUSE, Signal.AGENT_PRIVACY_VIOLATION}
+)
+_HIGH = _CRITICAL | OUTSIDE_STEPS | set(AGENT_SIGNALS) | {Signal.SAFETY_INCIDENT, Signal.REPEAT_COMPLAINT}
+_N_STATUS = len(Status)
+_N_TIERS = 3  # a rule is a hint, strong, or sure
+N_RULE_ROWS = len(SIGNALS) * _N_STATUS * _N_TIERS
+_MIN_CLEAN = 8
+_STATUS_INDEX = {s: i for i, s in enumerate(Status)}
+_SIGNAL_INDEX = {s: i for i, s in enumerate(SIGNALS)}
+
+
+@dataclass(frozen=True, eq=False)
+class TurnScores:
+    """Log-odds of every head for every turn; heads of the other side are at `floor`.
+
+    Attributes
+    ----------
+    customer : ndarray, shape (n_turns, len(CUSTOMER_HEADS))
+    agent : ndarray, shape (n_turns, len(AGENT_HEADS))
+    topic : ndarray or None, shape (n_turns, 13)
+        What the words of each turn say of the topic.
+    """
+
+    customer: Array
+    agent: Array
+    topic: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class TurnModel:
+    """The tagger of one side in its compiled form."""
+
+    table: NgramTable
+    rule_weights: Array  # (N_RULE_ROWS, n_heads)
+    intercept: Array
+
+    def score(self, table: TurnTable, side: int) -> tuple[Array, Array]:
+        """Return log-odds of the heads and of the topics for every turn; zeros for the other side."""
+        heads = len(self.intercept)
+        out = np.zeros((table.n_turns, self.table.n_heads))
+        turns = np.flatnonzero(table.side == side)
+        if len(turns):
+            texts, where = np.unique(table.text_of[turns], return_inverse=True)
+            projected = self.table.project(table.column.take(texts))
+            projected[:, :heads] += self.intercept
+            out[turns] = projected[where]
+            for turn, hits in table.hits.items():
+                if table.side[turn] == side:
+                    for row in rule_rows(hits):
+                        out[turn, :heads] += self.rule_weights[row]
+        return out[:, :heads], out[:, heads:]
+
+
+def topic_pooling(bounds: Array, side: Array) -> sp.csr_matrix:
+    """Return how much each turn counts for its conversation's topic, shape (n_conversations, n_turns).
+
+    The main matter is stated early, by the customer: the k-th turn of a side weighs 1/sqrt(k).
+    """
+    n = len(side)
+    data = np.zeros(n)
+    for who, share in ((CUSTOMER, 1.0), (AGENT, 0.5)):
+        mine = (side == who).astype(np.int64)
+        before = np.concatenate([[0], np.cumsum(mine)])
+        rank = before[1:] - np.repeat(before[bounds[:-1]], np.diff(bounds))
+        data += np.where(mine, share / np.sqrt(np.maximum(rank, 1)), 0)
+    return sp.csr_matrix((data, np.arange(n), bounds), shape=(len(bounds) - 1, n))
+
+
+def reach(signal: Signal, status: Status) -> int:
+    """Return the level (1 to 3) that a counting signal can bring a conversation to on its own."""
+    if signal in _CRITICAL or (signal in OUTSIDE_STEPS and status is Status.DONE):
+        return 3
+    return 2 if signal in _HIGH else 1
+
+
+def rule_rows(hits: Sequence[RuleHit]) -> list[int]:
+    """Return the rows of `rule_weights` that a turn's hits switch on: signal × status × how sure."""
+    return sorted(
+        {
+            (_SIGNAL_INDEX[h.signal] * _N_STATUS + _STATUS_INDEX[h.status]) * _N_TIERS + _tier(h.rule.confidence)
+            for h in hits
+        }
+    )
+
+
+def _tier(confidence: float) -> int:
+    return 0 if confidence < 0.65 else 1 if confidence < 0.9 else 2
+
+
+class SignalTagger(BaseEstimator):  # type: ignore[misc]
+    """Learn the turn heads from labelled cases.
+
+    Parameters
+    ----------
+    max_n, min_df : int
+        The n-grams (see `NgramVectorizer`).
+    C, topic_C : float
+        Inverse strength of the regularisation of the signal heads and of the topics.
+    rule_C : float
+        The same for the weights of rule hits.
+    tuned_on : tuple of str
+        Authors whose cases the rules were written with. There the rules look better than they are,
+        so their weights are learned from the other authors.
+    cv : int
+        Folds of `cross_score`; cases of one author stay together.
+    lexicon : Lexicon, optional
+        The package's own rules by default.
+    n_jobs : int, optional
+        Heads fitted at the same time.
+
+    Attributes
+    ----------
+    customer_, agent_ : TurnModel
+    topic_intercept_ : ndarray, shape (13,)
+    """
+
+    def __init__(
+        self,
+        max_n: int = 3,
+        min_df: int = 2,
+        C: float = 24.0,
+        topic_C: float = 10.0,
+        rule_C: float = 1.0,
+        tuned_on: tuple[str, ...] = (),
+        cv: int = 5,
+        lexicon: Lexicon | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.max_n = max_n
+        self.min_df = min_df
+        self.C = C
+        self.topic_C = topic_C
+        self.rule_C = rule_C
+        self.tuned_on = tuned_on
+        self.cv = cv
+        self.lexicon = lexicon
+        self.n_jobs = n_jobs
+
+    # -- learning ---------------------------------------------------------------------------
+
+    def fit(self, X: Sequence[Case], y: object = None) -> SignalTagger:
+        """Learn from labelled cases; unlabelled turns are left out."""
+        self._learn(X)
+        return self
+
+    def cross_score(self, X: Sequence[Case], y: object = None) -> TurnScores:
+        """Fit on all of `X`, and return scores of its turns by models that did not see their author."""
+        return self._learn(X)
+
+    def _learn(self, X: Sequence[Case]) -> TurnScores:
+        if not len(X) or not all(isinstance(case, Case) for case in X):
+            raise TrainingError("the tagger learns from labelled cases", expected="a non-empty list of Case")
+        table = self.read(X)
+        targets = _Targets(X, table)
+        held_out: dict[int, Array] = {}
+        ngrams: dict[int, sp.csr_matrix] = {}
+        for side in (CUSTOMER, AGENT):
+            model, held_out[side], ngrams[side] = self._learn_side(table, targets, side)
+            setattr(self, "customer_" if side == CUSTOMER else "agent_", model)
+        self._learn_topics(table, targets, ngrams)
+        return TurnScores(held_out[CUSTOMER], held_out[AGENT])
+
+    def _learn_side(self, table: TurnTable, targets: _Targets, side: int) -> tuple[TurnModel, Array, sp.csr_matrix]:
+        """Learn n-gram heads, then how far to trust them beside the rules.
+
+        Returns
+        -------
+        model, held_out, ngrams
+            The compiled model, the scores of all turns by models that did not see their author, and
+            the matrix of the side's turns.
+        """
+        heads = _HEADS[side]
+        turns = np.flatnonzero(table.side == side)
+        texts, where = np.unique(table.text_of[turns], return_inverse=True)
+        labelled = np.unique(table.text_of[turns[targets.whole[turns]]])
+        vectorizer = NgramVectorizer(self.max_n, self.min_df).fit(table.column.take(labelled))
+        ngrams = vectorizer.transform(table.column.take(texts))[where]
+        rules = _rule_matrix(table, turns)
+        y, weight = targets.of(side, turns)
+        author = targets.author[turns]
+        folds = _folds(author, self.cv)
+        clean = ~np.isin(author, list(self.tuned_on))
+
+        def learn(h: int) -> tuple[Array, float, Array, Array]:
+            use = weight[:, h] > 0
+            w, b = _fit_head(ngrams[use], y[use, h], weight[use, h], self.C)
+            score = np.zeros(len(turns))
+            for test in folds:
+                seen = use & ~test
+                wf, bf = _fit_head(ngrams[seen], y[seen, h], weight[seen, h], self.C)
+                score[test] = ngrams[test] @ wf + bf
+            trusted = use & clean if y[use & clean, h].sum() >= _MIN_CLEAN else use
+            trust, offset, by_rule = _fit_trust(score, rules, y[:, h], trusted, self.rule_C)
+            held_out = np.zeros(len(turns))
+            for test in folds:
+                part = _fit_trust(score, rules, y[:, h], trusted & ~test, self.rule_C)
+                held_out[test] = part[0] * score[test] + part[1] + rules[test] @ part[2]
+            return w * trust, b * trust + offset, by_rule, held_out
+
+        fitted = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            joblib.delayed(learn)(h) for h in range(len(heads))
+        )
+        scores = np.zeros((table.n_turns, len(heads)))
+        scores[turns] = np.array([f[3] for f in fitted]).T
+        model = TurnModel(
+            NgramTable(vectorizer.keys_, vectorizer.idf_, rounded(np.array([f[0] for f in fitted]).T), self.max_n),
+            rounded(np.array([f[2] for f in fitted]).T).astype(np.float64),
+            rounded(np.array([f[1] for f in fitted])).astype(np.float64),
+        )
+        return model, scores, ngrams
+
+    def _learn_topics(self, table: TurnTable, targets: _Targets, ngrams: dict[int, sp.csr_matrix]) -> None:
+        """Learn topics from the weighed sum of a conversation's turns, both sides at once."""
+        known = [c for c, topic in enumerate(targets.topics) if topic is not None]
+        widths = [ngrams[side].shape[1] for side in (CUSTOMER, AGENT)]
+        weights = np.zeros((sum(widths), len(Topic)))
+        self.topic_intercept_ = np.zeros(len(Topic))
+        if known:
+            pooling = topic_pooling(table.bounds, table.side)
+            pooled = sp.hstack([pooling[:, np.flatnonzero(table.side == s)] @ ngrams[s] for s in (CUSTOMER, AGENT)])
+            names = list(Topic)
+            y = np.array([names.index(targets.topics[c]) for c in known])  # type: ignore[arg-type]
+            pooled = pooled.tocsr()[known]
+            if len(np.unique(y)) > 1:
+                model = LogisticRegression(C=self.topic_C, max_iter=300, tol=1e-3).fit(pooled, y)
+                coef = model.coef_ if len(model.classes_) > 2 else np.vstack([-model.coef_, model.coef_]) / 2
+                bias = model.intercept_ if len(model.classes_) > 2 else np.array([-1, 1]) * model.intercept_ / 2
+                weights[:, model.classes_] = coef.T
+                self.topic_intercept_[:] = -10.0  # topics never seen
+                self.topic_intercept_[model.classes_] = rounded(bias)
+        for side, part in zip((CUSTOMER, AGENT), np.split(weights, [widths[0]]), strict=True):
+            model = self.customer_ if side == CUSTOMER else self.agent_
+            old = model.table
+            joined = NgramTable(old.keys, old.idf, np.hstack([old.weights, rounded(part)]), old.max_n)
+            setattr(self, "customer_" if side == CUSTOMER else "agent_", replace(model, table=joined))
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def read(self, conversations: Sequence[Conversation | Case]) -> TurnTable:
+        """Return the conversations as a table of turns, read with the tagger's rules."""
+        plain = [c.conversation if isinstance(c, Case) else c for c in conversations]
+        return build_table(plain, matcher_for(self.lexicon_or_default()))
+
+    def lexicon_or_default(self) -> Lexicon:
+        """Return the rules the tagger reads with."""
+        return self.lexicon or default_lexicon()
+
+    def score(self, table: TurnTable) -> TurnScores:
+        """Return the log-odds of every head for every turn of a table."""
+        check_is_fitted(self, "customer_")
+        customer, topic_c = self.customer_.score(table, CUSTOMER)
+        agent, topic_a = self.agent_.score(table, AGENT)
+        return TurnScores(customer, agent, topic_c + topic_a)
+
+    def topics(self, table: TurnTable, scores: TurnScores) -> Array:
+        """Return log-odds of the topics, shape (n_conversations, 13)."""
+        assert scores.topic is not None
+        pooled: Array = topic_pooling(table.bounds, table.side) @ scores.topic
+        return pooled + self.topic_intercept_
+
+
+class _Targets:
+    """What each head should say of each turn, and how much that turn weighs."""
+
+    def __init__(self, cases: Sequence[Case], table: TurnTable) -> None:
+        n = table.n_turns
+        self.bounds, self.sides = table.bounds, table.side
+        self.topics = [c.topic for c in cases]
+        self.labels: list[frozenset[tuple[Signal, Status]] | None] = [x for c in cases for x in c.labels]
+        self.author = np.array([c.author for c in cases for _ in c.labels], dtype=object)
+        self.level = np.array([-1 if c.level is None else int(c.level) for c in cases for _ in c.labels])
+        self.turns_in_case = np.array([len(c.labels) for c in cases for _ in c.labels])
+        self.whole = np.array([x is not None for x in self.labels], dtype=bool) if n else np.zeros(0, bool)
+
+    def of(self, side: int, turns: Array) -> tuple[Array, Array]:
+        heads = _HEADS[side]
+        y = np.zeros((len(turns), len(heads)), dtype=bool)
+        weight = np.zeros((len(turns), len(heads)))
+        column = {name: h for h, name in enumerate(heads)}
+        mood = np.array([column[m] for m in _MOOD_HEADS])
+        for row, turn in enumerate(turns.tolist()):
+            labels = self.labels[turn]
+            if labels is None:
+                continue
+            weight[row, : mood[0]] = 1
+            for signal, status in labels:
+                if status.counts:
+                    if signal.value in column:
+                        y[row, column[signal.value]] = True
+                    level = reach(signal, status)
+                    y[row, column["deciding:high"]] |= level >= 2
+                    y[row, column["deciding:critical"]] |= level >= 3
+                name = f"status:{status.value}"
+                if name in column:
+                    y[row, column[name]] = True
+            if self.level[turn] >= 0:
+                weight[row, mood] = 8 / (8 + self.turns_in_case[turn])
+                y[row, mood] = self.level[turn] >= np.arange(1, len(Level))
+        return y, weight
+
+
+def _fit_head(X: sp.csr_matrix, y: Array, weight: Array, C: float) -> tuple[Array, float]:
+    if not len(y) or y.all() or not y.any():
+        # Nothing to tell apart: a prior of half a case.
+        rate = (y.sum() + 0.5) / (len(y) + 1) if len(y) else 0.01
+        return np.zeros(X.shape[1]), float(np.log(rate / (1 - rate)))
+    # The dual form: a dozen times faster than the primal on so many sparse features.
+    model = LogisticRegression(C=C, solver="liblinear", dual=True, tol=0.02, random_state=0, max_iter=300)
+    model.fit(X, y, sample_weight=weight)
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _folds(groups: Array, k: int) -> list[Array]:
+    names = np.unique(groups.astype(str))
+    if len(names) < 2:
+        # One author only: fall back to blocks of turns, so that something is held out.
+        block = (np.arange(len(groups)) * k) // max(1, len(groups))
+        return [block == b for b in range(k)]
+    splitter = GroupKFold(n_splits=min(k, len(names)))
+    out = []
+    for _, test in splitter.split(groups, groups=groups.astype(str)):
+        mask = np.zeros(len(groups), dtype=bool)
+        mask[test] = True
+        out.append(mask)
+    return out
+
+
+def _rule_matrix(table: TurnTable, turns: Array) -> sp.csr_matrix:
+    at = {turn: row for row, turn in enumerate(turns.tolist())}
+    rows: list[int] = []
+    columns: list[int] = []
+    for turn, hits in table.hits.items():
+        if turn in at:
+            switched = rule_rows(hits)
+            rows.extend([at[turn]] * len(switched))
+            columns.extend(switched)
+    return sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(turns), N_RULE_ROWS))
+
+
+def _fit_trust(score: Array, rules: sp.csr_matrix, y: Array, use: Array, C: float) -> tuple[float, float, Array]:
+    """Learn how far to trust the n-grams' held-out score and each kind of rule hit beside it."""
+    if not y[use].any() or y[use].all():
+        return 1.0, 0.0, np.zeros(rules.shape[1])
+    X = sp.hstack([sp.csr_matrix(score[use, None] / 2), rules[use]]).tocsr()
+    model = LogisticRegression(C=C, solver="liblinear", random_state=0).fit(X, y[use])
+    return float(model.coef_[0, 0]) / 2, float(model.intercept_[0]), model.coef_[0, 1:]

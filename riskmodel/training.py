@@ -1,0 +1,221 @@
+"""From labelled cases to a model: prefixes, cross-fitting, calibration by author, compiling."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score
+from sklearn.pipeline import Pipeline
+
+from .additive import compile_levels
+from .assessment import ModelRef
+from .cases import Case
+from .errors import TrainingError
+from .evaluation import expected_calibration_error
+from .features import pool
+from .model import RiskModel
+from .pipeline import LevelClassifier, make_risk_pipeline
+from .policy import Policy, default_policy, label_level
+from .tagger import SignalTagger
+from .taxonomy import Level
+
+__all__ = ["TrainingResult", "prefix_cases", "train_model"]
+
+# What a whole conversation, a beginning and a single turn weigh beside each other.
+_WEIGHTS = (1.0, 0.5, 0.15)
+_MIN_CASES = 40
+_PER_LEVEL = 3
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """The model, its scikit-learn form, and how each training case was judged by models that did
+    not see its author.
+
+    Attributes
+    ----------
+    held_out : ndarray, shape (n_cases, 3)
+        P(level >= low, high, critical) of the whole conversations, in the order of `cases`.
+    """
+
+    model: RiskModel
+    pipeline: Pipeline
+    cases: tuple[Case, ...]
+    held_out: np.ndarray[Any, Any]
+
+
+def train_model(
+    cases: Sequence[Case],
+    *,
+    name: str = "default",
+    model_version: str = "",
+    policy: Policy | None = None,
+    tagger: SignalTagger | None = None,
+    levels: LevelClassifier | None = None,
+    progress: Progress = lambda _: None,
+) -> TrainingResult:
+    """Learn a model from labelled cases.
+
+    Conversations teach the levels, as wholes and as beginnings (`prefix_cases`), so that the risk
+    rises at the turn that carries a signal; conversations and utterances with labelled turns teach
+    the tagger.
+
+    Raises
+    ------
+    TrainingError
+        When there are too few cases, or a level has hardly any.
+    """
+    policy = policy or default_policy()
+    _check(cases)
+    whole = [c for c in cases if c.level is not None]
+    single = [c for c in cases if c.level is None]
+    progress(f"{len(whole)} conversations, {len(single)} utterances")
+    beginnings = prefix_cases(whole, policy)
+    rows = [*whole, *(c for c, _ in beginnings), *single]
+    y = np.array(
+        [int(c.level or 0) for c in whole]
+        + [int(level) for _, level in beginnings]
+        + [int(label_level(c.labels, Level.NONE, policy)) for c in single]
+    )
+    sizes = [len(whole), len(beginnings), len(single)]
+    fit = {
+        "sample_weight": np.repeat(_WEIGHTS, sizes),
+        "calibration_weight": np.repeat([1.0, 0.25, 0.0], sizes),
+        "unsure_low": np.repeat([False, False, True], sizes),
+    }
+    authors = np.array([c.author for c in rows])
+
+    pipeline = make_risk_pipeline(tagger, levels)
+    features, classifier = pipeline.named_steps["features"], pipeline.named_steps["levels"]
+    progress("reading turns: fitting the tagger, and again without each group of authors")
+    tagger_ = features.tagger
+    scores = tagger_.cross_score(list(cases))
+    features.tagger_ = tagger_
+    X = _prefix_features(tagger_, cases, scores, rows)
+    progress("fitting and calibrating the levels")
+    groups = authors if len(set(authors)) > 1 else None
+    classifier.fit(X, y, groups=groups, **fit)
+    held_out = _held_out(classifier, X, y, authors, fit)[: len(whole)]
+    compiled = compile_levels(classifier, X)
+    model = RiskModel(
+        tagger_,
+        compiled,
+        policy,
+        ModelRef(name, model_version or version("riskmodel"), ""),
+        {**_card(cases, whole), "metrics": _held_out_metrics(held_out, y[: len(whole)])},
+    )
+    return TrainingResult(model, pipeline, tuple(whole), held_out)
+
+
+def prefix_cases(cases: Sequence[Case], policy: Policy) -> list[tuple[Case, Level]]:
+    """Return beginnings of labelled conversations, each with the level it deserves.
+
+    Of a conversation that reaches `high`: what comes before the deciding turn, and what ends with
+    it. Of the others: one beginning of random length.
+    """
+    rng = np.random.default_rng(0)
+    out: list[tuple[Case, Level]] = []
+    for case in cases:
+        n = len(case.labels)
+        assert case.level is not None
+        if n < 2 or any(labels is None for labels in case.labels):
+            continue
+        if case.level < Level.HIGH:
+            cut = int(rng.integers(1, n))
+            out.append((_prefix(case, cut), min(case.level, Level.LOW)))
+            continue
+        reached = [label_level(case.labels[: k + 1], case.level, policy) for k in range(n)]
+        deciding = next((k for k, level in enumerate(reached) if level >= Level.HIGH), None)
+        if deciding is None:
+            continue
+        if deciding + 1 < n:
+            out.append((_prefix(case, deciding + 1), reached[deciding]))
+        if deciding > 0:
+            out.append((_prefix(case, deciding), Level.LOW if deciding > 1 else reached[deciding - 1]))
+    return out
+
+
+def _prefix(case: Case, n: int) -> Case:
+    return Case(case.conversation.prefix(n), case.level, case.topic, case.labels[:n], case.author, case.meta)
+
+
+def _prefix_features(tagger: SignalTagger, cases: Sequence[Case], scores: Any, wanted: Sequence[Case]) -> Any:
+    """Return features of whole conversations and beginnings from the held-out scores of their turns."""
+    from .tagger import TurnScores
+
+    table = tagger.read(cases)
+    first = {case.id: int(table.bounds[i]) for i, case in enumerate(cases)}
+    index = np.concatenate([np.arange(first[c.id], first[c.id] + len(c.labels)) for c in wanted])
+    small = tagger.read(wanted)
+    return pool(small, TurnScores(scores.customer[index], scores.agent[index]))
+
+
+def _held_out(classifier: LevelClassifier, X: Any, y: Any, authors: Any, fit: dict[str, Any]) -> Any:
+    from sklearn.base import clone
+    from sklearn.model_selection import GroupKFold, KFold
+
+    names = len(set(authors))
+    splitter = GroupKFold(min(5, names)) if names > 1 else KFold(5, shuffle=True, random_state=0)
+    out = np.full((len(y), 3), np.nan)
+    for train, test in splitter.split(X, y, authors):
+        part = {name: values[train] for name, values in fit.items()}
+        fold = clone(classifier).set_params(cv=3).fit(X[train], y[train], groups=authors[train] if names > 2 else None, **part)
+        out[test] = fold.predict_at_least(X[test])
+    return out
+
+
+def _held_out_metrics(held_out: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Return how well conversations are judged by models that did not see their author."""
+    return {
+        "how": "cross-validation by author over the training cases",
+        "average_precision": {
+            level.label: round(float(average_precision_score(y >= level, held_out[:, level - 1])), 4) for level in list(Level)[1:]
+        },
+        "calibration_error": round(expected_calibration_error(y >= Level.HIGH, held_out[:, 1]), 4),
+    }
+
+
+def _check(cases: Sequence[Case]) -> None:
+    whole = [c for c in cases if c.level is not None]
+    if len(whole) < _MIN_CASES:
+        raise TrainingError(
+            f"{len(whole)} labelled conversations", expected=f"at least {_MIN_CASES}", mend="label more, or add the package's own cases"
+        )
+    counts = Counter(c.level for c in whole)
+    for level in Level:
+        if counts[level] < _PER_LEVEL:
+            raise TrainingError(
+                f"level {level.label} has {counts[level]} cases", expected=f"at least {_PER_LEVEL} of each level",
+                mend="label more of it, or add the package's own cases",
+            )  # fmt: skip
+    seen = Counter(c.id for c in cases)
+    double = next((i for i, k in seen.items() if k > 1), None)
+    if double is not None:
+        raise TrainingError(f"the id {double!r} stands {seen[double]} times", expected="one case an id", mend="remove or rename the doubles")
+
+
+def _card(cases: Sequence[Case], whole: Sequence[Case]) -> dict[str, Any]:
+    ids = hashlib.sha256("\n".join(sorted(c.id for c in cases)).encode()).hexdigest()[:16]
+    return {
+        "data": {
+            "conversations": len(whole),
+            "utterances": len(cases) - len(whole),
+            "authors": sorted({c.author for c in cases}),
+            "levels": {lv.label: sum(c.level == lv for c in whole) for lv in Level},
+            "digest": ids,
+        },
+        "made_with": {
+            "python": platform.python_version(),
+            **{p: version(p) for p in ("riskmodel", "scikit-learn", "numpy", "jieba", "rjieba")},
+        },
+        "intended_use": "Ranking and alerting on Chinese customer-service conversations for review by people.",
+        "limits": "No automatic punishment of customers or agents; no inference of identity; a person decides.",
+    }

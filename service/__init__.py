@@ -1,0 +1,1 @@
+"""The HTTP door: ``uvicorn --factory service.app:create_app``."""
