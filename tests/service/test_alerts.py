@@ -52,7 +52,7 @@ class Receiver:
         self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def wait(self, count: int, timeout_s: float = 10) -> None:
+    def wait(self, count: int, timeout_s: float = 60) -> None:
         end = time.monotonic() + timeout_s
         while len(self.got) < count and time.monotonic() < end:
             time.sleep(0.02)
@@ -71,7 +71,7 @@ def settings(url: str, tmp_path: Path, **more: Any) -> dict[str, Any]:
     return {"alert_url": url, "alert_spool": str(tmp_path / "spool"), "alert_backoff_s": 0.05, "alert_secret": "s3cret", **more}
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     end = time.monotonic() + timeout_s
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)

@@ -40,7 +40,7 @@ def site(page_model: RiskModel, tmp_path_factory: pytest.TempPathFactory) -> Ite
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while not server.started and time.monotonic() < end:
         time.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
@@ -71,7 +71,7 @@ class Page:
         driver.get(url)
         self.until(lambda: self.text("#score"))
 
-    def until(self, condition: Any, timeout_s: float = 15) -> Any:
+    def until(self, condition: Any, timeout_s: float = 60) -> Any:
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             if found := condition():

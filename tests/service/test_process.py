@@ -88,7 +88,7 @@ def closing_code(live: Any) -> int:
         return closed.rcvd.code if closed.rcvd else 0
 
 
-def raw(server: Server, data: bytes, timeout_s: float = 5) -> bytes:
+def raw(server: Server, data: bytes, timeout_s: float = 60) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port), timeout_s) as connection:
         connection.sendall(data)
         got = b""
@@ -113,7 +113,7 @@ def test_a_day_in_the_life(serve: Callable[..., Server], model: RiskModel, sampl
     with connect(f"ws://127.0.0.1:{server.port}/v1/live", subprotocols=["riskmodel"]) as live:  # type: ignore[list-item]
         for i, turn in enumerate(samples[0].turns):
             live.send(json.dumps({"type": "turn", "conversation": "x", "turn": turn.to_dict()}))
-            while (found := json.loads(live.recv(5)))["type"] == "heartbeat":
+            while (found := json.loads(live.recv(60)))["type"] == "heartbeat":
                 pass
             wanted = model.assess(Conversation("x", samples[0].turns[: i + 1])).to_dict()
             assert found["assessment"] == wanted
@@ -132,7 +132,7 @@ def test_a_day_in_the_life(serve: Callable[..., Server], model: RiskModel, sampl
     answered = [0]
 
     def load() -> None:
-        with httpx.Client(base_url=server.url, timeout=30) as client:
+        with httpx.Client(base_url=server.url, timeout=120) as client:
             while not done.is_set():
                 answer = client.post("/v1/score", json=samples[answered[0] % len(samples)].to_dict())
                 answered[0] += 1
