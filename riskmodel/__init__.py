@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from .conversation import Conversation as Conversation
     from .conversation import Speaker as Speaker
     from .conversation import Turn as Turn
+    from .display import show as show
     from .errors import RiskModelError as RiskModelError
+    from .frames import cases_frame as cases_frame
+    from .frames import from_frame as from_frame
+    from .frames import to_frame as to_frame
     from .lexicon import load_lexicon as load_lexicon
     from .model import RiskModel as RiskModel
     from .pipeline import make_risk_pipeline as make_risk_pipeline
@@ -56,7 +60,9 @@ _HOMES = {
     "Status": "taxonomy",
     "Topic": "taxonomy",
     "Turn": "conversation",
+    "cases_frame": "frames",
     "find_evidence": "signals",
+    "from_frame": "frames",
     "load_cases": "cases",
     "load_lexicon": "lexicon",
     "load_model": "artifact",
@@ -66,6 +72,8 @@ _HOMES = {
     "read_cases": "cases",
     "read_conversations": "readers",
     "save_model": "artifact",
+    "show": "display",
+    "to_frame": "frames",
     "train_model": "training",
 }
 

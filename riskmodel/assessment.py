@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from .taxonomy import Level, Signal, Status, Topic
@@ -136,6 +137,10 @@ class Assessment:
     def finding(self, signal: Signal) -> Finding | None:
         """Return what was found of one signal, or None."""
         return next((f for f in self.findings if f.signal is signal), None)
+
+    def _repr_html_(self) -> str:
+        """Return level, evidence and reasons as a notebook shows them, personal data masked."""
+        return str(import_module("riskmodel.display").html(None, self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contract's JSON object."""

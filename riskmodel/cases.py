@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ class Case:
     def is_utterance(self) -> bool:
         """Whether only a single turn is labelled, not the conversation."""
         return self.level is None
+
+    def _repr_html_(self) -> str:
+        """Return the talk with its labels as a notebook shows it, personal data masked."""
+        return str(import_module("riskmodel.display").html(self))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
@@ -164,6 +165,11 @@ class Conversation:
         return Conversation(
             self.id, self.turns[:n_turns], self.customer_id, self.agent_id, self.channel, self.opened_at, self.meta
         )
+
+    def _repr_html_(self) -> str:
+        """Return the talk as a notebook shows it, personal data masked."""
+        # The one look upwards, taken only when a notebook asks: what is drawn needs masking and wording.
+        return str(import_module("riskmodel.display").html(self))
 
     def __reduce__(self) -> tuple[object, ...]:
         # A mapping proxy cannot be pickled; the plain dict it shows can.

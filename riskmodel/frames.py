@@ -14,7 +14,7 @@ from .taxonomy import SIGNALS, Level
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["flat_row", "from_frame", "to_frame"]
+__all__ = ["cases_frame", "flat_row", "from_frame", "to_frame"]
 
 
 def flat_row(assessment: Assessment) -> dict[str, Any]:

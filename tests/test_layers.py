@@ -14,7 +14,7 @@ FLOORS = [
     {"matching", "status", "signals", "table"},
     {"tagger", "features", "pipeline", "additive", "rules"},
     {"policy", "history", "explain", "model", "frames", "evaluation", "baselines"},
-    {"artifact", "batch", "corpus", "live", "report", "spark", "texts", "training"},
+    {"artifact", "batch", "corpus", "display", "live", "report", "spark", "texts", "training"},
     {"show", "cli", "__init__", "__main__"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
