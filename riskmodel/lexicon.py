@@ -176,15 +176,22 @@ def unpack_rules(packed: Iterable[list[Any]], sources: Mapping[str, str]) -> Lex
     return Lexicon(rules, tuple(sorted(sources.items())))
 
 
-def load_lexicon(*folders: str | Path) -> Lexicon:
-    """Read every ``*.toml`` of the folders.
+def load_lexicon(*folders: str | Path, extend: Lexicon | None = None) -> Lexicon:
+    """Read every ``*.toml`` of the folders; without a folder, the package's own rules.
+
+    Parameters
+    ----------
+    extend : Lexicon, optional
+        Rules to add the folders' rules to: ``load_lexicon("my-rules", extend=load_lexicon())``.
 
     Raises
     ------
     LexiconError
         Naming file, rule and key.
     """
-    texts: dict[str, str] = {}
+    if not folders:
+        return extend or default_lexicon()
+    texts: dict[str, str] = dict(extend.sources) if extend else {}
     for folder in folders:
         paths = sorted(Path(folder).glob("*.toml"))
         if not paths:
