@@ -19,6 +19,7 @@ import io
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -31,6 +32,7 @@ from .additive import AdditiveModel
 from .assessment import ModelRef
 from .errors import ArtifactError
 from .features import FEATURE_NAMES
+from .grams import WordTable
 from .lexicon import pack_rules, unpack_rules
 from .model import RiskModel
 from .ngrams import MAX_N, NgramTable
@@ -38,6 +40,7 @@ from .policy import Policy, read_policy
 from .segment import Segmenter, domain_words
 from .tagger import AGENT_HEADS, CUSTOMER_HEADS, N_RULE_ROWS, SignalTagger, TurnModel
 from .taxonomy import Topic
+from .texthead import N_OUTPUTS, TextHead
 
 __all__ = ["FORMAT", "load_model", "load_pipeline", "save_model"]
 
@@ -75,6 +78,7 @@ def save_model(model: RiskModel, folder: str | Path, pipeline: Any = None) -> Pa
         "files": digests,
         "max_n": model.tagger.customer_.table.max_n,
         "segmentation": {"engine": model.segmenter.engine, "dictionary": model.segmenter.digest},
+        "text_head": model.text is not None,
     }
     contents["card.json"] = orjson.dumps(card, option=orjson.OPT_INDENT_2)
     for name, data in contents.items():
@@ -104,7 +108,7 @@ def load_model(path: str | Path | None = None, *, policy: Policy | None = None) 
     """
     model = _default() if path is None else _load(Path(path))
     if policy is not None:
-        model = RiskModel(model.tagger, model.levels, policy, model.ref, model.card, model.segmenter)
+        model = replace(model, policy=policy)
     return model
 
 
@@ -151,19 +155,22 @@ def _load(folder: Path) -> RiskModel:
     tagger.agent_ = _turn_model(arrays, "agent", len(AGENT_HEADS), card, where)
     tagger.topic_intercept_ = _checked(arrays, "topic_intercept", (len(Topic),), where)
     n_knots = arrays["level_knots"].shape[1] if arrays["level_knots"].ndim == 2 else 0
+    n_columns = len(FEATURE_NAMES) + (N_OUTPUTS if card.get("text_head") else 0)
     levels = AdditiveModel(
-        _checked(arrays, "level_knots", (len(FEATURE_NAMES), n_knots), where),
-        _checked(arrays, "level_values", (3, len(FEATURE_NAMES), n_knots), where),
+        _checked(arrays, "level_knots", (n_columns, n_knots), where),
+        _checked(arrays, "level_values", (3, n_columns, n_knots), where),
         _checked(arrays, "level_intercept", (3,), where),
-        _checked(arrays, "level_baseline", (3, len(FEATURE_NAMES)), where),
+        _checked(arrays, "level_baseline", (3, n_columns), where),
     )
+    segmenter = Segmenter(card["segmentation"]["engine"], words)
     return RiskModel(
         tagger,
         levels,
         read_policy(contents["policy.toml"].decode(), str(folder / "policy.toml")),
         ModelRef(str(card["name"]), str(card["version"]), str(card["digest"])),
         card,
-        Segmenter(card["segmentation"]["engine"], words),
+        segmenter,
+        _text_head(arrays, segmenter, where) if card.get("text_head") else None,
     )
 
 
@@ -211,7 +218,27 @@ def _arrays(model: RiskModel) -> dict[str, Array]:
         out[f"{side}_weights"] = part.table.weights.astype(np.float16)
         out[f"{side}_rules"] = part.rule_weights.astype(np.float32)
         out[f"{side}_intercept"] = part.intercept
+    if model.text is not None:
+        for side, tables in (("customer", 0), ("agent", 1)):
+            for kind, table in (("chars", model.text.chars[tables]), ("words", model.text.words[tables])):
+                out[f"text_{side}_{kind}_keys"] = table.keys
+                out[f"text_{side}_{kind}_idf"] = table.idf
+                out[f"text_{side}_{kind}_weights"] = table.weights.astype(np.float16)
     return out
+
+
+def _text_head(arrays: Mapping[str, Array], segmenter: Segmenter, where: str) -> TextHead:
+    tables: dict[str, tuple[Array, Array, Array]] = {}
+    for name in (f"text_{side}_{kind}" for side in ("customer", "agent") for kind in ("chars", "words")):
+        keys = arrays.get(f"{name}_keys", np.zeros(0))
+        n = len(keys)
+        if keys.dtype != np.uint64 or (n > 1 and not (keys[1:] > keys[:-1]).all()):
+            raise ArtifactError("the keys are not in order", where=f"{where}, {name}_keys", mend=_RETRAIN)
+        idf = _checked(arrays, f"{name}_idf", (n,), where).astype(np.float32)
+        tables[name] = keys, idf, _checked(arrays, f"{name}_weights", (n, N_OUTPUTS), where).astype(np.float32)
+    customer, agent = (NgramTable(*tables[f"text_{side}_chars"], MAX_N) for side in ("customer", "agent"))
+    words = (WordTable(*tables["text_customer_words"]), WordTable(*tables["text_agent_words"]))
+    return TextHead((customer, agent), words, segmenter)
 
 
 def _pack(arrays: Mapping[str, Array]) -> bytes:

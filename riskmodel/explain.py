@@ -17,6 +17,7 @@ from .features import FEATURE_NAMES
 from .table import AGENT, CUSTOMER, TurnTable
 from .tagger import AGENT_HEADS, CUSTOMER_HEADS, TurnScores
 from .taxonomy import Signal
+from .texthead import N_OUTPUTS
 
 if TYPE_CHECKING:
     from .model import RiskModel
@@ -48,8 +49,11 @@ def _group(name: str) -> str:
     return "dialogue shape"
 
 
-_GROUPS: tuple[str, ...] = tuple(dict.fromkeys(map(_group, FEATURE_NAMES)))
-_MEMBERSHIP = np.zeros((len(FEATURE_NAMES), len(_GROUPS)))
+#: Where a model has a text head, its scores of the three thresholds stand behind the features.
+_TEXT = ("own words",) * N_OUTPUTS
+_GROUPS: tuple[str, ...] = tuple(dict.fromkeys((*map(_group, FEATURE_NAMES), *_TEXT)))
+_MEMBERSHIP = np.zeros((len(FEATURE_NAMES) + N_OUTPUTS, len(_GROUPS)))
+_MEMBERSHIP[len(FEATURE_NAMES) :, -1] = 1
 for _i, _name in enumerate(FEATURE_NAMES):
     _MEMBERSHIP[_i, _GROUPS.index(_group(_name))] = 1
 
@@ -61,7 +65,7 @@ class Explainer:
         self._model = model
         self._table = table
         self._scores = scores
-        weights = (terms[:, :, _RISK] - model.levels.baseline[_RISK]) @ _MEMBERSHIP
+        weights = (terms[:, :, _RISK] - model.levels.baseline[_RISK]) @ _MEMBERSHIP[: terms.shape[1]]
         top = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :_MAX_REASONS]
         self._top = top.tolist()
         self._weights = np.take_along_axis(weights, top, axis=1).round(4).tolist()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ from .assessment import Assessment, Evidence, Finding, ModelRef
 from .conversation import Conversation
 from .explain import Explainer, character_weights, model_span
 from .features import pool
+from .lexicon import Lexicon
 from .policy import Policy
 from .segment import Segmenter
 from .table import AGENT, CUSTOMER, TurnTable
 from .tagger import AGENT_HEADS, CUSTOMER_HEADS, SignalTagger, TurnScores
 from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, DEMANDS, HARMS, Level, Signal, Status, Topic
+from .texthead import TextHead
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +55,8 @@ class RiskModel:
         Name, version and digest.
     card : mapping
         What the model was made from and how well it does.
+    text : TextHead or None
+        What was learned from a table of texts and labels; the default model has none.
     """
 
     tagger: SignalTagger
@@ -60,6 +65,7 @@ class RiskModel:
     ref: ModelRef
     card: Mapping[str, Any] = field(default_factory=dict)
     segmenter: Segmenter = field(default_factory=Segmenter)
+    text: TextHead | None = None
 
     def assess(self, conversation: Conversation, *, past_complaints: int = 0, now: datetime | None = None) -> Assessment:
         """Judge one conversation.
@@ -103,6 +109,8 @@ class RiskModel:
         table = self.tagger.read(batch)
         scores = self.tagger.score(table)
         features = pool(table, scores)
+        if self.text is not None:
+            features = np.hstack([features, self.text.score(batch)])
         terms = self.levels.terms(features)
         at_least = self.levels.at_least(terms)
         topics = self.tagger.topics(table, scores).argmax(axis=1).tolist()
@@ -231,6 +239,15 @@ class RiskModel:
             return True
         later = scores.customer[first + last_said + 1 : last, _STATUS_COLUMNS[Status.DENIED]]
         return bool(len(later)) and bool((later > 0).any())
+
+    def with_rules(self, lexicon: Lexicon) -> RiskModel:
+        """Return the same model reading with other rules, its weights as they were learned.
+
+        It shows what a rule would change before it is shipped; train again to weigh it.
+        """
+        tagger = copy(self.tagger)
+        tagger.lexicon = lexicon
+        return replace(self, tagger=tagger)
 
     # -- tables -----------------------------------------------------------------------------
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline
 
 from .additive import compile_levels
 from .assessment import ModelRef
+from .cards import data_card, held_out_card, held_out_frame, made_with
 from .cases import Case
 from .errors import TrainingError
-from .evaluation import expected_calibration_error
 from .features import pool
 from .model import RiskModel
 from .pipeline import LevelClassifier, make_risk_pipeline
@@ -26,7 +23,10 @@ from .policy import Policy, default_policy, label_level
 from .tagger import SignalTagger
 from .taxonomy import Level
 
-__all__ = ["TrainingResult", "prefix_cases", "train_model"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Progress", "TrainingResult", "prefix_cases", "train_model"]
 
 # What a whole conversation, a beginning and a single turn weigh beside each other.
 _WEIGHTS = (1.0, 0.5, 0.15)
@@ -47,9 +47,13 @@ class TrainingResult:
     """
 
     model: RiskModel
-    pipeline: Pipeline
+    pipeline: Pipeline | None
     cases: tuple[Case, ...]
     held_out: np.ndarray[Any, Any]
+
+    def held_out_frame(self) -> pd.DataFrame:
+        """Return a scored frame of the held-out predictions, with the true levels in ``label``."""
+        return held_out_frame(self.cases, self.held_out)
 
 
 def train_model(
@@ -110,7 +114,11 @@ def train_model(
         compiled,
         policy,
         ModelRef(name, model_version or version("riskmodel"), ""),
-        {**_card(cases, whole), "metrics": _held_out_metrics(held_out, y[: len(whole)])},
+        {
+            **data_card(cases),
+            "made_with": made_with(),
+            "metrics": held_out_card(y[: len(whole)], held_out, authors[: len(whole)], "cross-validation by author over the training cases"),
+        },
     )
     return TrainingResult(model, pipeline, tuple(whole), held_out)
 
@@ -172,17 +180,6 @@ def _held_out(classifier: LevelClassifier, X: Any, y: Any, authors: Any, fit: di
     return out
 
 
-def _held_out_metrics(held_out: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Return how well conversations are judged by models that did not see their author."""
-    return {
-        "how": "cross-validation by author over the training cases",
-        "average_precision": {
-            level.label: round(float(average_precision_score(y >= level, held_out[:, level - 1])), 4) for level in list(Level)[1:]
-        },
-        "calibration_error": round(expected_calibration_error(y >= Level.HIGH, held_out[:, 1]), 4),
-    }
-
-
 def _check(cases: Sequence[Case]) -> None:
     whole = [c for c in cases if c.level is not None]
     if len(whole) < _MIN_CASES:
@@ -200,22 +197,3 @@ def _check(cases: Sequence[Case]) -> None:
     double = next((i for i, k in seen.items() if k > 1), None)
     if double is not None:
         raise TrainingError(f"the id {double!r} stands {seen[double]} times", expected="one case an id", mend="remove or rename the doubles")
-
-
-def _card(cases: Sequence[Case], whole: Sequence[Case]) -> dict[str, Any]:
-    ids = hashlib.sha256("\n".join(sorted(c.id for c in cases)).encode()).hexdigest()[:16]
-    return {
-        "data": {
-            "conversations": len(whole),
-            "utterances": len(cases) - len(whole),
-            "authors": sorted({c.author for c in cases}),
-            "levels": {lv.label: sum(c.level == lv for c in whole) for lv in Level},
-            "digest": ids,
-        },
-        "made_with": {
-            "python": platform.python_version(),
-            **{p: version(p) for p in ("riskmodel", "scikit-learn", "numpy", "jieba", "rjieba")},
-        },
-        "intended_use": "Ranking and alerting on Chinese customer-service conversations for review by people.",
-        "limits": "No automatic punishment of customers or agents; no inference of identity; a person decides.",
-    }

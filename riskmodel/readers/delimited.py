@@ -15,7 +15,7 @@ from .source import MAX_CELL, TOO_LONG, Source
 from .table import read_table
 from .wording import Names
 
-__all__ = ["find_delimiter", "read", "recognised_columns"]
+__all__ = ["find_delimiter", "raw_rows", "read", "recognised_columns"]
 
 _DELIMITERS = (",", "\t", ";", "|", "\x01")
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
@@ -38,7 +38,7 @@ def read(source: Source, names: Names, ledger: Ledger) -> Iterator[Conversation]
         csv.field_size_limit(MAX_CELL)  # of the whole process; only ever raised
 
     def rows(listener: Ledger | None) -> Iterator[Row]:
-        return _rows(source, delimiter, listener)
+        return raw_rows(source, delimiter, listener)
 
     def keys(i: int) -> Iterator[str]:
         return (cells[i] for _, cells in rows(None) if len(cells) > i)
@@ -68,7 +68,8 @@ def _score(line: str, delimiter: str, names: Names) -> tuple[bool, int, int]:
     return "text" in fields, len(fields), len(cells)
 
 
-def _rows(source: Source, delimiter: str, ledger: Ledger | None) -> Iterator[Row]:
+def raw_rows(source: Source, delimiter: str, ledger: Ledger | None) -> Iterator[Row]:
+    """Yield the rows of a table of text as (line, cells), the header included."""
     feed = _Feed(source)
     width, ends = 0, False
     while not ends:

@@ -14,7 +14,7 @@ from .source import Source
 from .table import find_layout, read_table
 from .wording import Names
 
-__all__ = ["read"]
+__all__ = ["read", "sheet_rows", "workbook"]
 
 
 def read(source: Source, names: Names, ledger: Ledger) -> Iterator[Conversation]:
@@ -28,18 +28,12 @@ def read(source: Source, names: Names, ledger: Ledger) -> Iterator[Conversation]
             mend="pip install 'riskmodel[excel]', or save the sheet as CSV",
         ) from None
     with source.seekable() as stream:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # on styles and validations, which nobody reads here
-                book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-                sheets = list(book.worksheets)
-        except Exception:  # openpyxl lets zipfile's, the XML parser's and its own errors through
-            raise _damaged(source) from None
+        book = workbook(openpyxl, stream, source)
         try:
             found, problem = [], None
-            for sheet in sheets:
+            for sheet in book.worksheets:
                 try:
-                    find_layout(_rows(sheet, source), names, f"{source.name}, sheet {sheet.title}")
+                    find_layout(sheet_rows(sheet, source), names, f"{source.name}, sheet {sheet.title}")
                     found.append(sheet)
                 except InputError as error:
                     problem = error
@@ -49,14 +43,27 @@ def read(source: Source, names: Names, ledger: Ledger) -> Iterator[Conversation]
                 stem = source.stem if len(found) == 1 else f"{source.stem}-{sheet.title}"
 
                 def rows(listener: Ledger | None, sheet: Any = sheet) -> Iterator[Row]:
-                    return _rows(sheet, source)
+                    return sheet_rows(sheet, source)
 
                 yield from read_table(rows, names, ledger, stem, twice=False)
         finally:
             book.close()
 
 
-def _rows(sheet: Any, source: Source) -> Iterator[Row]:
+def workbook(openpyxl: Any, stream: Any, source: Source) -> Any:
+    """Open a workbook for reading."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on styles and validations, which nobody reads here
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            list(book.worksheets)
+    except Exception:  # openpyxl lets zipfile's, the XML parser's and its own errors through
+        raise _damaged(source) from None
+    return book
+
+
+def sheet_rows(sheet: Any, source: Source) -> Iterator[Row]:
+    """Yield a sheet's rows that are not empty, as (row, cells)."""
     try:
         sheet.reset_dimensions()  # some exporters write a wrong one
         for line, cells in enumerate(sheet.iter_rows(values_only=True), 1):
