@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: score test check model evaluate serve clean
+.PHONY: score test check model evaluate serve notebooks clean
 
 score: $(VENV)/.installed ## install, score the sample exports, show the riskiest, leave out/scored.jsonl and out/report.html
 	@mkdir -p out
@@ -37,6 +37,13 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 $(VENV)/.tested: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.notebooks: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[notebooks]'
+	@touch $@ $(VENV)/.installed
+
+notebooks: $(VENV)/.notebooks ## Jupyter with the analysts' notebooks
+	$(BIN)/jupyter lab --notebook-dir . --LabApp.default_url=/lab/tree/notebooks/01-explore.ipynb $(ARGS)
 
 clean: ## remove the environment and what runs left
 	rm -rf $(VENV) out .pytest_cache .mypy_cache .ruff_cache
