@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 
-from .pipeline import LevelClassifier, monotone
+if TYPE_CHECKING:
+    from .pipeline import LevelClassifier
 
-__all__ = ["AdditiveModel", "compile_levels"]
+__all__ = ["N_THRESHOLDS", "AdditiveModel", "compile_levels", "monotone"]
 
 Array = np.ndarray[Any, Any]
 
-
-@numba.njit(cache=True, nogil=True)
-def _terms(X: Array, knots: Array, values: Array, out: Array) -> None:
-    n, f = X.shape
-    k = knots.shape[1]
-    outputs = values.shape[0]
-    for i in range(n):
-        for j in range(f):
-            x = X[i, j]
-            b = 0
-            while b < k - 2 and x > knots[j, b + 1]:
-                b += 1
-            low, high = knots[j, b], knots[j, b + 1]
-            share = 0.0 if high <= low else (min(max(x, low), high) - low) / (high - low)
-            for o in range(outputs):
-                out[i, j, o] = values[o, j, b] + share * (values[o, j, b + 1] - values[o, j, b])
+N_THRESHOLDS = 3  # level >= low, high, critical
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +39,20 @@ class AdditiveModel:
 
     def terms(self, X: Array) -> Array:
         """Return what each feature adds, shape (n_samples, n_features, 3)."""
-        out = np.empty((*X.shape, len(self.intercept)))
-        _terms(np.ascontiguousarray(X), self.knots, self.values, out)
-        return out
+        n_features, n_knots = self.knots.shape
+        piece = np.zeros(X.shape, dtype=np.int64)
+        for k in range(1, n_knots - 1):
+            piece += self.knots[:, k] < X
+        at = piece + np.arange(n_features) * n_knots
+        low, high = self.knots.ravel()[at], self.knots.ravel()[at + 1]
+        width = high - low
+        share = np.clip(X, low, high) - low
+        np.divide(share, width, out=share, where=width > 0)
+        share[width <= 0] = 0.0
+        values = np.moveaxis(self.values, 0, -1).reshape(-1, len(self.intercept))  # rows: feature, corner
+        start = values[at]
+        terms: Array = start + share[:, :, None] * (values[at + 1] - start)
+        return terms
 
     def at_least(self, terms: Array) -> Array:
         """Return P(level >= low, high, critical) from the terms, shape (n_samples, 3)."""
@@ -86,3 +82,12 @@ def compile_levels(levels: LevelClassifier, X: Array) -> AdditiveModel:
     compiled = AdditiveModel(knots[0], np.array(values), np.array(intercepts), np.zeros((3, X.shape[1])))
     baseline = compiled.terms(X).mean(axis=0).T
     return AdditiveModel(compiled.knots, compiled.values, compiled.intercept, np.ascontiguousarray(baseline))
+
+
+def monotone(log_odds: Array) -> Array:
+    """Return probabilities of nested events: none is more likely than the one before it."""
+    chance = np.empty_like(log_odds)
+    sure = log_odds >= 0  # the exponential of a large number would overflow
+    small = np.exp(np.where(sure, -log_odds, log_odds))
+    np.divide(np.where(sure, 1.0, small), 1 + small, out=chance)
+    return np.minimum.accumulate(chance, axis=1)

@@ -23,24 +23,25 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
 
-from .additive import AdditiveModel
+from .additive import N_THRESHOLDS, AdditiveModel
 from .assessment import ModelRef
 from .errors import ArtifactError
-from .features import FEATURE_NAMES
-from .grams import WordTable
+from .heads import AGENT_HEADS, CUSTOMER_HEADS, N_RULE_ROWS, CompiledTagger, TurnModel
 from .lexicon import pack_rules, unpack_rules
 from .model import RiskModel
 from .ngrams import MAX_N, NgramTable
 from .policy import Policy, read_policy
+from .pooling import FEATURE_NAMES
 from .segment import Segmenter, domain_words
-from .tagger import AGENT_HEADS, CUSTOMER_HEADS, N_RULE_ROWS, SignalTagger, TurnModel
 from .taxonomy import Topic
-from .texthead import N_OUTPUTS, TextHead
+
+if TYPE_CHECKING:
+    from .texthead import TextHead
 
 __all__ = ["FORMAT", "load_model", "load_pipeline", "save_model"]
 
@@ -149,13 +150,15 @@ def _load(folder: Path) -> RiskModel:
     rules = orjson.loads(contents["rules.json"])
     lexicon = unpack_rules(rules["rules"], rules["sources"])
     words = tuple(contents["words.txt"].decode().split())
-    tagger = SignalTagger(lexicon=lexicon)
     where = str(folder / "weights.npz")
-    tagger.customer_ = _turn_model(arrays, "customer", len(CUSTOMER_HEADS), card, where)
-    tagger.agent_ = _turn_model(arrays, "agent", len(AGENT_HEADS), card, where)
-    tagger.topic_intercept_ = _checked(arrays, "topic_intercept", (len(Topic),), where)
+    tagger = CompiledTagger(
+        lexicon,
+        _turn_model(arrays, "customer", len(CUSTOMER_HEADS), card, where),
+        _turn_model(arrays, "agent", len(AGENT_HEADS), card, where),
+        _checked(arrays, "topic_intercept", (len(Topic),), where),
+    )
     n_knots = arrays["level_knots"].shape[1] if arrays["level_knots"].ndim == 2 else 0
-    n_columns = len(FEATURE_NAMES) + (N_OUTPUTS if card.get("text_head") else 0)
+    n_columns = len(FEATURE_NAMES) + (N_THRESHOLDS if card.get("text_head") else 0)
     levels = AdditiveModel(
         _checked(arrays, "level_knots", (n_columns, n_knots), where),
         _checked(arrays, "level_values", (3, n_columns, n_knots), where),
@@ -228,6 +231,9 @@ def _arrays(model: RiskModel) -> dict[str, Array]:
 
 
 def _text_head(arrays: Mapping[str, Array], segmenter: Segmenter, where: str) -> TextHead:
+    from .grams import WordTable  # most models have no text head
+    from .texthead import TextHead
+
     tables: dict[str, tuple[Array, Array, Array]] = {}
     for name in (f"text_{side}_{kind}" for side in ("customer", "agent") for kind in ("chars", "words")):
         keys = arrays.get(f"{name}_keys", np.zeros(0))
@@ -235,7 +241,7 @@ def _text_head(arrays: Mapping[str, Array], segmenter: Segmenter, where: str) ->
         if keys.dtype != np.uint64 or (n > 1 and not (keys[1:] > keys[:-1]).all()):
             raise ArtifactError("the keys are not in order", where=f"{where}, {name}_keys", mend=_RETRAIN)
         idf = _checked(arrays, f"{name}_idf", (n,), where).astype(np.float32)
-        tables[name] = keys, idf, _checked(arrays, f"{name}_weights", (n, N_OUTPUTS), where).astype(np.float32)
+        tables[name] = keys, idf, _checked(arrays, f"{name}_weights", (n, N_THRESHOLDS), where).astype(np.float32)
     customer, agent = (NgramTable(*tables[f"text_{side}_chars"], MAX_N) for side in ("customer", "agent"))
     words = (WordTable(*tables["text_customer_words"]), WordTable(*tables["text_agent_words"]))
     return TextHead((customer, agent), words, segmenter)

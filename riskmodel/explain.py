@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .additive import N_THRESHOLDS
 from .assessment import Evidence, Reason
 from .conversation import Conversation
-from .features import FEATURE_NAMES
+from .heads import AGENT_HEADS, CUSTOMER_HEADS, TurnScores
+from .pooling import FEATURE_NAMES
 from .table import AGENT, CUSTOMER, TurnTable
-from .tagger import AGENT_HEADS, CUSTOMER_HEADS, TurnScores
 from .taxonomy import Signal
-from .texthead import N_OUTPUTS
 
 if TYPE_CHECKING:
     from .model import RiskModel
@@ -50,9 +50,9 @@ def _group(name: str) -> str:
 
 
 #: Where a model has a text head, its scores of the three thresholds stand behind the features.
-_TEXT = ("own words",) * N_OUTPUTS
+_TEXT = ("own words",) * N_THRESHOLDS
 _GROUPS: tuple[str, ...] = tuple(dict.fromkeys((*map(_group, FEATURE_NAMES), *_TEXT)))
-_MEMBERSHIP = np.zeros((len(FEATURE_NAMES) + N_OUTPUTS, len(_GROUPS)))
+_MEMBERSHIP = np.zeros((len(FEATURE_NAMES) + N_THRESHOLDS, len(_GROUPS)))
 _MEMBERSHIP[len(FEATURE_NAMES) :, -1] = 1
 for _i, _name in enumerate(FEATURE_NAMES):
     _MEMBERSHIP[_i, _GROUPS.index(_group(_name))] = 1

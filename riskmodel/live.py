@@ -26,11 +26,11 @@ import numpy as np
 
 from .assessment import Assessment, Evidence, Finding
 from .conversation import Conversation, Speaker, Turn
+from .heads import TurnReader, TurnScores
 from .model import RiskModel
 from .normalize import NormalizedTexts
 from .policy import Policy
 from .table import TurnTable
-from .tagger import SignalTagger, TurnScores
 from .taxonomy import Level, Signal
 
 __all__ = ["Change", "GuardDecision", "LiveConversation", "LiveUpdate", "decide", "guard", "guard_window"]
@@ -116,7 +116,7 @@ class LiveConversation:
         """Judge with another model from the next turn on (after a reload)."""
         self.model = model
         # The tagger is the one part whose work can be kept from turn to turn.
-        self._model = replace(model, tagger=cast(SignalTagger, _Remembering(model.tagger)))
+        self._model = replace(model, tagger=cast(TurnReader, _Remembering(model.tagger)))
 
     def add(self, turn: Turn, *, now: datetime | None = None) -> LiveUpdate:
         """Take the next turn and judge the transcript so far."""
@@ -175,7 +175,7 @@ def _clocks(assessment: Assessment | None) -> Mapping[str, str | int]:
 class _Remembering:
     """A tagger that reads and scores only the turns it has not seen of one growing conversation."""
 
-    def __init__(self, tagger: SignalTagger) -> None:
+    def __init__(self, tagger: TurnReader) -> None:
         self._tagger = tagger
         self._table: TurnTable | None = None
         self._scores: TurnScores | None = None

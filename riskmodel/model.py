@@ -16,17 +16,18 @@ from .additive import AdditiveModel
 from .assessment import Assessment, Evidence, Finding, ModelRef
 from .conversation import Conversation
 from .explain import Explainer, character_weights, model_span
-from .features import pool
+from .heads import AGENT_HEADS, CUSTOMER_HEADS, TurnReader, TurnScores
 from .lexicon import Lexicon
 from .policy import Policy
+from .pooling import pool
 from .segment import Segmenter
 from .table import AGENT, CUSTOMER, TurnTable
-from .tagger import AGENT_HEADS, CUSTOMER_HEADS, SignalTagger, TurnScores
 from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, DEMANDS, HARMS, Level, Signal, Status, Topic
-from .texthead import TextHead
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from .texthead import TextHead
 
 __all__ = ["RiskModel"]
 
@@ -59,7 +60,7 @@ class RiskModel:
         What was learned from a table of texts and labels; the default model has none.
     """
 
-    tagger: SignalTagger
+    tagger: TurnReader
     levels: AdditiveModel
     policy: Policy
     ref: ModelRef

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
@@ -14,6 +13,7 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from .additive import monotone
 from .features import ConversationFeatures
 from .tagger import SignalTagger
 
@@ -147,11 +147,6 @@ def _corners(X: Array, n: int) -> Array:
     even = np.linspace(low, high, n)
     quantiles = np.quantile(X, np.linspace(0, 1, n), axis=0)
     return np.where(flat, even, (even + quantiles) / 2)
-
-
-def monotone(log_odds: Array) -> Array:
-    """Return probabilities of nested events: none is more likely than the one before it."""
-    return np.minimum.accumulate(expit(log_odds), axis=1)
 
 
 def _sigmoid(score: Array, target: Array, weight: Array) -> tuple[float, float]:

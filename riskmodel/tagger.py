@@ -7,7 +7,7 @@ Scores are additive over n-grams and hits, so they can be laid back on the chara
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import joblib
@@ -21,116 +21,31 @@ from sklearn.utils.validation import check_is_fitted
 from .cases import Case
 from .conversation import Conversation
 from .errors import TrainingError
-from .lexicon import Lexicon, default_lexicon
-from .matching import matcher_for
-from .ngrams import NgramTable, NgramVectorizer, rounded
-from .signals import RuleHit
-from .table import AGENT, CUSTOMER, TurnTable, build_table
-from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, OUTSIDE_STEPS, SIGNALS, Level, Signal, Status, Topic
+from .heads import (
+    HEADS,
+    MOOD_HEADS,
+    N_RULE_ROWS,
+    TurnModel,
+    TurnReader,
+    TurnScores,
+    reach,
+    rule_rows,
+    topic_shares,
+)
+from .lexicon import Lexicon
+from .ngrams import NgramTable, rounded
+from .table import AGENT, CUSTOMER, TurnTable
+from .taxonomy import Level, Signal, Status, Topic
+from .vectorizer import NgramVectorizer
 
-__all__ = ["AGENT_HEADS", "CUSTOMER_HEADS", "SignalTagger", "TurnModel", "TurnScores", "reach"]
+__all__ = ["SignalTagger"]
 
 Array = np.ndarray[Any, Any]
 
-_STATUS_HEADS = ("status:denied", "status:asked", "status:reported", "status:done")
-_MOOD_HEADS = ("mood:low", "mood:high", "mood:critical")
-_DECIDING_HEADS = ("deciding:high", "deciding:critical")
-CUSTOMER_HEADS = (*(s.value for s in CUSTOMER_SIGNALS), *_STATUS_HEADS, *_DECIDING_HEADS, *_MOOD_HEADS)
-AGENT_HEADS = (*(s.value for s in AGENT_SIGNALS), *_DECIDING_HEADS, *_MOOD_HEADS)
-_HEADS = {CUSTOMER: CUSTOMER_HEADS, AGENT: AGENT_HEADS}
-
-# What a signal can bring a conversation to on its own; the union heads "deciding" pool them.
-_CRITICAL = frozenset(
-    {Signal.GROUP_ACTION, Signal.VIOLENCE_THREAT, Signal.SELF_HARM, Signal.PRIVACY_BREACH, Signal.AGENT_ABUSE, Signal.AGENT_PRIVACY_VIOLATION}
-)
-_HIGH = _CRITICAL | OUTSIDE_STEPS | set(AGENT_SIGNALS) | {Signal.SAFETY_INCIDENT, Signal.REPEAT_COMPLAINT}
-_N_STATUS = len(Status)
-_N_TIERS = 3  # a rule is a hint, strong, or sure
-N_RULE_ROWS = len(SIGNALS) * _N_STATUS * _N_TIERS
 _MIN_CLEAN = 8
-_STATUS_INDEX = {s: i for i, s in enumerate(Status)}
-_SIGNAL_INDEX = {s: i for i, s in enumerate(SIGNALS)}
 
 
-@dataclass(frozen=True, eq=False)
-class TurnScores:
-    """Log-odds of every head for every turn; heads of the other side are at `floor`.
-
-    Attributes
-    ----------
-    customer : ndarray, shape (n_turns, len(CUSTOMER_HEADS))
-    agent : ndarray, shape (n_turns, len(AGENT_HEADS))
-    topic : ndarray or None, shape (n_turns, 13)
-        What the words of each turn say of the topic.
-    """
-
-    customer: Array
-    agent: Array
-    topic: Array | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class TurnModel:
-    """The tagger of one side in its compiled form."""
-
-    table: NgramTable
-    rule_weights: Array  # (N_RULE_ROWS, n_heads)
-    intercept: Array
-
-    def score(self, table: TurnTable, side: int) -> tuple[Array, Array]:
-        """Return log-odds of the heads and of the topics for every turn; zeros for the other side."""
-        heads = len(self.intercept)
-        out = np.zeros((table.n_turns, self.table.n_heads))
-        turns = np.flatnonzero(table.side == side)
-        if len(turns):
-            texts, where = np.unique(table.text_of[turns], return_inverse=True)
-            projected = self.table.project(table.column.take(texts))
-            projected[:, :heads] += self.intercept
-            out[turns] = projected[where]
-            for turn, hits in table.hits.items():
-                if table.side[turn] == side:
-                    for row in rule_rows(hits):
-                        out[turn, :heads] += self.rule_weights[row]
-        return out[:, :heads], out[:, heads:]
-
-
-def topic_pooling(bounds: Array, side: Array) -> sp.csr_matrix:
-    """Return how much each turn counts for its conversation's topic, shape (n_conversations, n_turns).
-
-    The main matter is stated early, by the customer: the k-th turn of a side weighs 1/sqrt(k).
-    """
-    n = len(side)
-    data = np.zeros(n)
-    for who, share in ((CUSTOMER, 1.0), (AGENT, 0.5)):
-        mine = (side == who).astype(np.int64)
-        before = np.concatenate([[0], np.cumsum(mine)])
-        rank = before[1:] - np.repeat(before[bounds[:-1]], np.diff(bounds))
-        data += np.where(mine, share / np.sqrt(np.maximum(rank, 1)), 0)
-    return sp.csr_matrix((data, np.arange(n), bounds), shape=(len(bounds) - 1, n))
-
-
-def reach(signal: Signal, status: Status) -> int:
-    """Return the level (1 to 3) that a counting signal can bring a conversation to on its own."""
-    if signal in _CRITICAL or (signal in OUTSIDE_STEPS and status is Status.DONE):
-        return 3
-    return 2 if signal in _HIGH else 1
-
-
-def rule_rows(hits: Sequence[RuleHit]) -> list[int]:
-    """Return the rows of `rule_weights` that a turn's hits switch on: signal × status × how sure."""
-    return sorted(
-        {
-            (_SIGNAL_INDEX[h.signal] * _N_STATUS + _STATUS_INDEX[h.status]) * _N_TIERS + _tier(h.rule.confidence)
-            for h in hits
-        }
-    )
-
-
-def _tier(confidence: float) -> int:
-    return 0 if confidence < 0.65 else 1 if confidence < 0.9 else 2
-
-
-class SignalTagger(BaseEstimator):  # type: ignore[misc]
+class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
     """Learn the turn heads from labelled cases.
 
     Parameters
@@ -212,7 +127,7 @@ class SignalTagger(BaseEstimator):  # type: ignore[misc]
             The compiled model, the scores of all turns by models that did not see their author, and
             the matrix of the side's turns.
         """
-        heads = _HEADS[side]
+        heads = HEADS[side]
         turns = np.flatnonzero(table.side == side)
         texts, where = np.unique(table.text_of[turns], return_inverse=True)
         labelled = np.unique(table.text_of[turns[targets.whole[turns]]])
@@ -281,25 +196,18 @@ class SignalTagger(BaseEstimator):  # type: ignore[misc]
 
     def read(self, conversations: Sequence[Conversation | Case]) -> TurnTable:
         """Return the conversations as a table of turns, read with the tagger's rules."""
-        plain = [c.conversation if isinstance(c, Case) else c for c in conversations]
-        return build_table(plain, matcher_for(self.lexicon_or_default()))
-
-    def lexicon_or_default(self) -> Lexicon:
-        """Return the rules the tagger reads with."""
-        return self.lexicon or default_lexicon()
+        return super().read([c.conversation if isinstance(c, Case) else c for c in conversations])
 
     def score(self, table: TurnTable) -> TurnScores:
         """Return the log-odds of every head for every turn of a table."""
         check_is_fitted(self, "customer_")
-        customer, topic_c = self.customer_.score(table, CUSTOMER)
-        agent, topic_a = self.agent_.score(table, AGENT)
-        return TurnScores(customer, agent, topic_c + topic_a)
+        return super().score(table)
 
-    def topics(self, table: TurnTable, scores: TurnScores) -> Array:
-        """Return log-odds of the topics, shape (n_conversations, 13)."""
-        assert scores.topic is not None
-        pooled: Array = topic_pooling(table.bounds, table.side) @ scores.topic
-        return pooled + self.topic_intercept_
+
+def topic_pooling(bounds: Array, side: Array) -> sp.csr_matrix:
+    """Return `topic_shares` as a matrix, shape (n_conversations, n_turns)."""
+    n = len(side)
+    return sp.csr_matrix((topic_shares(bounds, side), np.arange(n), bounds), shape=(len(bounds) - 1, n))
 
 
 class _Targets:
@@ -316,11 +224,11 @@ class _Targets:
         self.whole = np.array([x is not None for x in self.labels], dtype=bool) if n else np.zeros(0, bool)
 
     def of(self, side: int, turns: Array) -> tuple[Array, Array]:
-        heads = _HEADS[side]
+        heads = HEADS[side]
         y = np.zeros((len(turns), len(heads)), dtype=bool)
         weight = np.zeros((len(turns), len(heads)))
         column = {name: h for h, name in enumerate(heads)}
-        mood = np.array([column[m] for m in _MOOD_HEADS])
+        mood = np.array([column[m] for m in MOOD_HEADS])
         for row, turn in enumerate(turns.tolist()):
             labels = self.labels[turn]
             if labels is None:

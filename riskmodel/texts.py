@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from .additive import AdditiveModel
+from .additive import AdditiveModel, monotone
 from .assessment import ModelRef
 from .cards import data_card, held_out_card, made_with
 from .cases import Case
@@ -26,7 +26,6 @@ from .features import FEATURE_NAMES, pool
 from .labelled import LabelScheme, frame_cases
 from .model import RiskModel
 from .normalize import normalize_many
-from .pipeline import monotone
 from .taxonomy import Level
 from .texthead import N_OUTPUTS, TextMatrix, learn_linear
 from .thresholds import with_thresholds

@@ -16,10 +16,10 @@ from .assessment import ModelRef
 from .cards import data_card, held_out_card, held_out_frame, made_with
 from .cases import Case
 from .errors import TrainingError
-from .features import pool
 from .model import RiskModel
 from .pipeline import LevelClassifier, make_risk_pipeline
 from .policy import Policy, default_policy, label_level
+from .pooling import pool
 from .tagger import SignalTagger
 from .taxonomy import Level
 
@@ -157,7 +157,7 @@ def _prefix(case: Case, n: int) -> Case:
 
 def _prefix_features(tagger: SignalTagger, cases: Sequence[Case], scores: Any, wanted: Sequence[Case]) -> Any:
     """Return features of whole conversations and beginnings from the held-out scores of their turns."""
-    from .tagger import TurnScores
+    from .heads import TurnScores
 
     table = tagger.read(cases)
     first = {case.id: int(table.bounds[i]) for i, case in enumerate(cases)}

@@ -17,9 +17,9 @@ from sklearn.utils.estimator_checks import check_estimator
 import riskmodel
 from riskmodel.cases import Case
 from riskmodel.features import FEATURE_NAMES, ConversationFeatures
-from riskmodel.ngrams import NgramVectorizer
 from riskmodel.pipeline import LevelClassifier, make_risk_pipeline
 from riskmodel.tagger import SignalTagger
+from riskmodel.vectorizer import NgramVectorizer
 
 ESTIMATORS = [NgramVectorizer, SignalTagger, ConversationFeatures, LevelClassifier]
 

@@ -14,9 +14,9 @@ from riskmodel import Assessment, Conversation, Level, Signal, Speaker, Turn
 from riskmodel.additive import compile_levels
 from riskmodel.cases import Case
 from riskmodel.features import ConversationFeatures
-from riskmodel.ngrams import NgramVectorizer
+from riskmodel.heads import CUSTOMER_HEADS, rule_rows
 from riskmodel.pipeline import LevelClassifier
-from riskmodel.tagger import CUSTOMER_HEADS, rule_rows
+from riskmodel.vectorizer import NgramVectorizer
 
 
 def say(text: str, speaker: Speaker = Speaker.CUSTOMER) -> Conversation:
