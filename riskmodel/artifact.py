@@ -47,6 +47,7 @@ __all__ = ["FORMAT", "load_model", "load_pipeline", "save_model"]
 
 FORMAT = 2
 _FILES = ("weights.npz", "rules.json", "policy.toml", "words.txt")
+_TEXT_TABLES = ("text_customer_chars", "text_customer_words", "text_agent_chars", "text_agent_words")
 _MAX_BYTES = 256 * 1024 * 1024
 _RETRAIN = "train it again with this version: riskmodel train LABELLED... -o DIR"
 Array = np.ndarray[Any, Any]
@@ -222,29 +223,27 @@ def _arrays(model: RiskModel) -> dict[str, Array]:
         out[f"{side}_rules"] = part.rule_weights.astype(np.float32)
         out[f"{side}_intercept"] = part.intercept
     if model.text is not None:
-        for side, tables in (("customer", 0), ("agent", 1)):
-            for kind, table in (("chars", model.text.chars[tables]), ("words", model.text.words[tables])):
-                out[f"text_{side}_{kind}_keys"] = table.keys
-                out[f"text_{side}_{kind}_idf"] = table.idf
-                out[f"text_{side}_{kind}_weights"] = table.weights.astype(np.float16)
+        for name, table in zip(_TEXT_TABLES, model.text.tables, strict=True):
+            out[f"{name}_keys"] = table.keys
+            out[f"{name}_idf"] = table.idf
+            out[f"{name}_weights"] = table.weights.astype(np.float16)
     return out
 
 
 def _text_head(arrays: Mapping[str, Array], segmenter: Segmenter, where: str) -> TextHead:
-    from .grams import WordTable  # most models have no text head
+    from .grams import GramTable  # most models have no text head
     from .texthead import TextHead
 
-    tables: dict[str, tuple[Array, Array, Array]] = {}
-    for name in (f"text_{side}_{kind}" for side in ("customer", "agent") for kind in ("chars", "words")):
+    tables = []
+    for name in _TEXT_TABLES:
         keys = arrays.get(f"{name}_keys", np.zeros(0))
         n = len(keys)
         if keys.dtype != np.uint64 or (n > 1 and not (keys[1:] > keys[:-1]).all()):
             raise ArtifactError("the keys are not in order", where=f"{where}, {name}_keys", mend=_RETRAIN)
         idf = _checked(arrays, f"{name}_idf", (n,), where).astype(np.float32)
-        tables[name] = keys, idf, _checked(arrays, f"{name}_weights", (n, N_THRESHOLDS), where).astype(np.float32)
-    customer, agent = (NgramTable(*tables[f"text_{side}_chars"], MAX_N) for side in ("customer", "agent"))
-    words = (WordTable(*tables["text_customer_words"]), WordTable(*tables["text_agent_words"]))
-    return TextHead((customer, agent), words, segmenter)
+        tables.append(GramTable(keys, idf, _checked(arrays, f"{name}_weights", (n, N_THRESHOLDS), where).astype(np.float32)))
+    customer_chars, customer_words, agent_chars, agent_words = tables
+    return TextHead((customer_chars, customer_words, agent_chars, agent_words), segmenter)
 
 
 def _pack(arrays: Mapping[str, Array]) -> bytes:

@@ -1,4 +1,4 @@
-"""The command line: ``riskmodel score | train | evaluate | rules``.
+"""The command line: ``riskmodel score | train | evaluate | compare | report | mask | rules | corpus``.
 
 Results go to standard output or ``-o``, words to standard error. Exit status: 0 fine, 1 some rows
 were rejected (or a check failed), 2 the call or the input cannot be used.
@@ -7,7 +7,6 @@ were rejected (or a check failed), 2 the call or the input cannot be used.
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
+from .cli_learning import compare, evaluate, train
 from .corpus_cli import corpus_app
 from .errors import RiskModelError
 
@@ -26,6 +26,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 rules_app = typer.Typer(no_args_is_help=True, help="Check and measure the rules.")
 app.add_typer(rules_app, name="rules")
 app.add_typer(corpus_app, name="corpus")
+for _command in (train, evaluate, compare):
+    app.command()(_command)
 
 ModelOption = Annotated[Path | None, typer.Option("--model", help="Model folder; the package's own by default.")]
 LangOption = Annotated[str | None, typer.Option("--lang", help="zh or en; by locale, else Chinese.")]
@@ -100,70 +102,6 @@ def score(
         show_rejects(bad, tongue)
         if any(not r.kept for r in bad):
             raise typer.Exit(1)
-
-
-@app.command()
-def train(
-    labelled: Annotated[list[Path], typer.Argument(help="Labelled cases (JSON Lines).")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the model.")],
-    policy: Annotated[Path | None, typer.Option("--policy", help="Policy file.")] = None,
-    name: Annotated[str, typer.Option("--name", help="Name of the model.")] = "default",
-    splits: Annotated[Path | None, typer.Option("--splits", help="Splits file: learn from its training authors only.")] = None,
-    pipeline: Annotated[bool, typer.Option("--pipeline", help="Save the scikit-learn pipeline too (joblib, for notebooks).")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Heads fitted at the same time; with more than one the result is not the same to the last bit.")] = 1,
-) -> None:
-    """Learn a model from labelled cases and save it."""
-    from .artifact import save_model
-    from .cases import read_cases
-    from .policy import load_policy
-    from .tagger import SignalTagger
-    from .training import train_model
-
-    cases = read_cases(labelled)
-    tuned_on: tuple[str, ...] = ()
-    if splits is not None:
-        chosen = tomllib.loads(splits.read_text("utf-8"))["train"]
-        cases = [c for c in cases if c.author in chosen["authors"]]
-        tuned_on = tuple(chosen.get("rules_written_with", ()))
-    result = train_model(
-        cases,
-        name=name,
-        policy=load_policy(policy) if policy else None,
-        tagger=SignalTagger(n_jobs=jobs, tuned_on=tuned_on),
-        progress=_say,
-    )
-    folder = save_model(result.model, output, pipeline=result.pipeline if pipeline else None)
-    _say(f"saved {folder}")
-
-
-@app.command()
-def evaluate(
-    labelled: Annotated[list[Path] | None, typer.Argument(help="Labelled cases (JSON Lines).")] = None,
-    corpus: Annotated[Path | None, typer.Option("--corpus", help="Corpus folder: measure on its test authors, and compare with a keyword list and plain TF-IDF learned from its training authors.")] = None,
-    model: ModelOption = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Results as JSON; a table is shown in any case.")] = None,
-    lang: LangOption = None,
-) -> None:
-    """Measure a model on labelled cases."""
-    import orjson
-
-    from .artifact import load_model
-    from .baselines import compare_baselines
-    from .cases import load_cases, read_cases
-    from .evaluation import evaluate as measure
-    from .show import show_metrics
-    from .wording import language
-
-    if (corpus is None) == (not labelled):
-        raise typer.BadParameter("name files of labelled cases, or a corpus with --corpus")
-    cases = load_cases("test", corpus) if corpus else read_cases(labelled or [])
-    rows = {"riskmodel": measure(load_model(model), cases).to_dict()}
-    if corpus:
-        rows.update(compare_baselines(load_cases("train", corpus), cases))
-    show_metrics(rows, language(lang))
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
 
 
 @app.command()

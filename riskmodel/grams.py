@@ -1,7 +1,7 @@
-"""Words and pairs of words of a column of texts as 64-bit keys, and counts of keys as a matrix.
+"""Characters and words of a column of texts as 64-bit keys, and the weights of several heads over them.
 
-Character n-grams have keys of their own (`ngrams`). What both share is the weighing: the value of
-gram j in a text is ``count_j · idf_j / sqrt(Σ count_k · idf_k²)``.
+The value of gram j in a text is ``idf_j / sqrt(Σ idf_k²)``, over the grams that the text holds, however
+often: over whole conversations and comments presence was worth more than counts.
 """
 
 from __future__ import annotations
@@ -9,58 +9,61 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
-import scipy.sparse as sp
 
 from .ngrams import units
 from .normalize import NormalizedTexts
 from .segment import Segmenter
 
-__all__ = ["Grams", "WordTable", "char_grams", "count_matrix", "vocabulary", "weigh", "word_grams"]
+__all__ = ["GramTable", "Grams", "char_grams", "find_rows", "vocabulary", "word_grams"]
 
 Array = np.ndarray[Any, Any]
+
+# Odd numbers, so that they have an inverse modulo 2^64.
+_BASE = 0x9E3779B97F4A7C15
+_INVERSE = pow(_BASE, -1, 1 << 64)
 
 
 @dataclass(frozen=True, eq=False)
 class Grams:
-    """Every gram of a column, text by text.
+    """Every gram of a column.
 
     Attributes
     ----------
     keys : ndarray of uint64
     owner : ndarray of int64
         Which text the gram stands in.
-    start, end : ndarray of int64 or None
-        Its characters in the column's `codes`.
+    start, end : ndarray of int64
+        Its characters in the column's `codes`; of a gram with an end mark, those within the text.
     n_texts : int
     """
 
     keys: Array
     owner: Array
-    start: Array | None
-    end: Array | None
+    start: Array
+    end: Array
     n_texts: int
 
 
 def char_grams(column: NormalizedTexts, max_n: int) -> Grams:
-    """Return the character n-grams with the keys of `NgramTable`."""
+    """Return the character n-grams between end marks, four 16-bit units to a key."""
     text, bounds = units(column)
-    keys, owners = [], []
     which = np.repeat(np.arange(len(column)), np.diff(bounds))
+    keys, owners, starts, ends = [], [], [], []
+    key = np.zeros(len(text), dtype=np.uint64)
     for n in range(1, max_n + 1):
-        if len(text) < n:
+        at = np.arange(len(text) - n + 1)
+        if not len(at):
             break
-        key = np.zeros(len(text) - n + 1, dtype=np.uint64)
-        for k in range(n):
-            key = (key << np.uint64(16)) | text[k : len(text) - n + 1 + k].astype(np.uint64)
-        owner = which[: len(key)]
-        inside = owner == which[n - 1 :]
-        keys.append(key[inside])
-        owners.append(owner[inside])
-    if not keys:
-        return Grams(np.zeros(0, np.uint64), np.zeros(0, np.int64), None, None, len(column))
-    return Grams(np.concatenate(keys), np.concatenate(owners), None, None, len(column))
+        key = (key[: len(at)] << np.uint64(16)) | text[n - 1 :].astype(np.uint64)
+        at = at[which[at] == which[n - 1 :]]
+        keys.append(key[at])
+        owners.append(which[at])
+        # A text has one start mark more than the texts before it: unit u of text i is character u - i - 1.
+        first = at - which[at] - 1
+        starts.append(np.maximum(first, column.bounds[which[at]]))
+        ends.append(np.minimum(first + n, column.bounds[which[at] + 1] - 1))
+    return _joined(keys, owners, starts, ends, len(column))
 
 
 def word_grams(column: NormalizedTexts, segmenter: Segmenter) -> Grams:
@@ -76,30 +79,36 @@ def word_grams(column: NormalizedTexts, segmenter: Segmenter) -> Grams:
     # A line feed stands after every text: each text's words begin one character later than they add up.
     end = np.cumsum(size) + owner
     start = end - size
-    single = np.zeros(len(size), dtype=np.uint64)
-    pairs = np.zeros(max(len(size) - 1, 0), dtype=np.uint64)
-    _hash(np.ascontiguousarray(column.codes), start, end, single, pairs)
+    single = _hashed(column.codes, start, end)
     near = np.flatnonzero(owner[1:] == owner[:-1]) if len(owner) else np.zeros(0, np.int64)
-    return Grams(
-        np.concatenate([single, pairs[near]]),
-        np.concatenate([owner, owner[near]]),
-        np.concatenate([start, start[near]]),
-        np.concatenate([end, end[near + 1]]),
-        len(column),
-    )
+    pairs = _mixed(single[near] * np.uint64(_INVERSE) ^ (single[near + 1] >> np.uint64(7)) ^ (single[near + 1] << np.uint64(57)))
+    return _joined([single, pairs], [owner, owner[near]], [start, start[near]], [end, end[near + 1]], len(column))
 
 
-@numba.njit(cache=True, nogil=True)
-def _hash(codes: Array, start: Array, end: Array, single: Array, pairs: Array) -> None:
-    prime = np.uint64(0x100000001B3)
-    for w in range(len(start)):
-        h = np.uint64(0xCBF29CE484222325)
-        for k in range(start[w], end[w]):
-            h = (h ^ np.uint64(codes[k])) * prime
-        single[w] = h
-        if w:
-            pair = (single[w - 1] ^ (h >> np.uint64(32)) ^ (h << np.uint64(32))) * np.uint64(0x9E3779B97F4A7C15)
-            pairs[w - 1] = pair ^ (pair >> np.uint64(29))
+def _joined(keys: list[Array], owners: list[Array], starts: list[Array], ends: list[Array], n: int) -> Grams:
+    if not keys:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Grams(nothing.astype(np.uint64), nothing, nothing, nothing, n)
+    return Grams(np.concatenate(keys), np.concatenate(owners), np.concatenate(starts), np.concatenate(ends), n)
+
+
+def _hashed(codes: Array, start: Array, end: Array) -> Array:
+    """Return a polynomial of each span's characters modulo 2^64, by differences of one running sum."""
+    n = len(codes)
+    powers = np.ones(n + 1, dtype=np.uint64)
+    powers[1:] = np.uint64(_BASE)
+    inverse = np.ones(n + 1, dtype=np.uint64)
+    inverse[1:] = np.uint64(_INVERSE)
+    powers, inverse = np.cumprod(powers, dtype=np.uint64), np.cumprod(inverse, dtype=np.uint64)
+    sums = np.zeros(n + 1, dtype=np.uint64)
+    np.cumsum((codes.astype(np.uint64) + np.uint64(1)) * powers[:n], out=sums[1:])
+    return _mixed((sums[end] - sums[start]) * inverse[start])
+
+
+def _mixed(key: Array) -> Array:
+    key = (key ^ (key >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed: Array = key ^ (key >> np.uint64(27))
+    return mixed
 
 
 def vocabulary(grams: Grams, min_df: int) -> Array:
@@ -113,24 +122,8 @@ def vocabulary(grams: Grams, min_df: int) -> Array:
     return kept
 
 
-def count_matrix(grams: Grams, keys: Array) -> sp.csr_matrix:
-    """Return how often each text holds each of the sorted `keys`."""
-    row = _rows(grams.keys, keys)
-    known = row >= 0
-    matrix = sp.csr_matrix((np.ones(int(known.sum())), (grams.owner[known], row[known])), shape=(grams.n_texts, len(keys)))
-    matrix.sort_indices()
-    return matrix
-
-
-def weigh(counts: sp.csr_matrix, idf: Array) -> sp.csr_matrix:
-    """Return counts weighed and scaled, row by row."""
-    norm = counts @ (idf * idf)
-    out = counts.copy()
-    out.data = counts.data * idf[counts.indices] * np.repeat(1 / np.sqrt(np.maximum(norm, 1e-300)), np.diff(counts.indptr))
-    return out
-
-
-def _rows(found: Array, keys: Array) -> Array:
+def find_rows(found: Array, keys: Array) -> Array:
+    """Return where each key stands among the sorted `keys`, -1 where it does not."""
     if not len(keys):
         return np.full(len(found), -1)
     at = np.minimum(np.searchsorted(keys, found), len(keys) - 1)
@@ -138,8 +131,8 @@ def _rows(found: Array, keys: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class WordTable:
-    """The weights of several heads over one vocabulary of words and pairs of words.
+class GramTable:
+    """The weights of several heads over one vocabulary.
 
     Attributes
     ----------
@@ -152,25 +145,35 @@ class WordTable:
     idf: Array
     weights: Array
 
-    def project(self, column: NormalizedTexts, segmenter: Segmenter) -> Array:
+    def project(self, grams: Grams) -> Array:
         """Return the scores of all heads, shape (n_texts, n_heads), without intercepts."""
-        if not len(self.keys):
-            return np.zeros((len(column), self.weights.shape[1]))
-        counts = count_matrix(word_grams(column, segmenter), self.keys)
-        scores: Array = weigh(counts, self.idf.astype(np.float64)) @ self.weights.astype(np.float64)
-        return scores
+        out = np.zeros((grams.n_texts, self.weights.shape[1]))
+        row = find_rows(grams.keys, self.keys)
+        known = row >= 0
+        if not known.any():
+            return out
+        once = np.unique(grams.owner[known] * len(self.keys) + row[known])
+        owner, row = np.divmod(once, len(self.keys))
+        idf = self.idf[row].astype(np.float64)
+        norm = np.sqrt(np.bincount(owner, idf * idf, minlength=grams.n_texts))
+        for h in range(out.shape[1]):
+            out[:, h] = np.bincount(owner, idf * self.weights[row, h], minlength=grams.n_texts)
+        out /= np.maximum(norm, 1e-300)[:, None]
+        return out
 
-    def weigh_characters(self, column: NormalizedTexts, segmenter: Segmenter, head: int) -> Array:
-        """Return what each character of a column of one text adds to a head's score."""
-        out = np.zeros(len(column.codes) - 1)
-        grams = word_grams(column, segmenter)
-        row = _rows(grams.keys, self.keys)
-        assert grams.start is not None
-        assert grams.end is not None
-        norm = 0.0
+    def weigh_characters(self, grams: Grams, n_characters: int, head: int) -> Array:
+        """Return what each character of a column of one text adds to a head's score; the sum is the score.
+
+        A gram's part is shared equally among the places where it stands and their characters.
+        """
+        out = np.zeros(n_characters)
+        row = find_rows(grams.keys, self.keys)
+        times = np.bincount(row[row >= 0], minlength=len(self.keys))
+        idf = self.idf.astype(np.float64)
+        norm = np.sqrt((idf[times > 0] ** 2).sum())
         for r, start, end in zip(row.tolist(), grams.start.tolist(), grams.end.tolist(), strict=True):
-            if r >= 0:
-                idf = float(self.idf[r])
-                norm += idf * idf
-                out[start:end] += idf * float(self.weights[r, head]) / (end - start)
-        return out / np.sqrt(norm) if norm else out
+            if r >= 0 and n_characters:
+                # A mark alone stands beside the text; its weight goes to the nearest character.
+                start, end = (start, end) if end > start else (min(start, n_characters - 1), min(start, n_characters - 1) + 1)
+                out[start:end] += idf[r] * float(self.weights[r, head]) / norm / times[r] / (end - start)
+        return out

@@ -27,7 +27,8 @@ from .labelled import LabelScheme, frame_cases
 from .model import RiskModel
 from .normalize import normalize_many
 from .taxonomy import Level
-from .texthead import N_OUTPUTS, TextMatrix, learn_linear
+from .texthead import N_OUTPUTS
+from .textlearner import TextMatrix, learn_linear
 from .thresholds import with_thresholds
 from .training import Progress, TrainingResult
 

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[1] / "riskmodel"
 FLOORS = [
     {"errors", "conversation", "taxonomy", "assessment"},
-    {"disguise", "gates", "judgeable", "lexicon", "normalize", "ngrams", "trie", "vectorizer", "personal", "addresses", "privacy", "readers", "segment", "wording", "cases", "labelled", "grams"},
+    {"disguise", "gates", "judgeable", "lexicon", "normalize", "ngrams", "trie", "vectorizer", "personal", "addresses", "privacy", "readers", "segment", "wording", "cases", "labelled", "grams", "svg"},
     {"matching", "status", "signals", "table"},
-    {"heads", "pooling", "tagger", "features", "pipeline", "additive", "rules", "texthead"},
+    {"heads", "pooling", "tagger", "features", "pipeline", "additive", "rules", "texthead", "textlearner"},
     {"policy", "history", "explain", "model", "frames", "evaluation", "baselines"},
     {"artifact", "batch", "corpus", "display", "live", "report", "spark", "texts", "training", "cards", "thresholds"},
     {"show", "cli", "__init__", "__main__"},
