@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from .cases import Case, Labels
 from .lexicon import Lexicon
 from .matching import matcher_for
+from .privacy import mask_text
+from .rules import report_rules
 from .signals import RuleHit, read_hits
 from .table import build_table
 from .taxonomy import Signal
@@ -15,7 +17,7 @@ from .taxonomy import Signal
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["rule_changes", "rule_hits", "rule_table"]
+__all__ = ["missed_turns", "rule_changes", "rule_hits", "rule_table", "signal_table"]
 
 _TURN = ["id", "turn", "signal"]
 
@@ -82,6 +84,36 @@ def rule_table(lexicon: Lexicon, cases: Sequence[Case]) -> pd.DataFrame:
     return table.rename_axis("rule").sort_values("hits", ascending=False, kind="stable")
 
 
+def signal_table(lexicon: Lexicon, cases: Sequence[Case]) -> pd.DataFrame:
+    """Return what all rules of each signal do together on labelled turns.
+
+    Returns
+    -------
+    DataFrame
+        By signal: turns (that carry it), hits, right, precision, recall.
+    """
+    import pandas as pd
+
+    _, reports = report_rules(lexicon, cases)
+    table = pd.DataFrame(
+        {"turns": [r.positives for r in reports], "hits": [r.hits for r in reports], "right": [r.right for r in reports]},
+        index=pd.Index([r.signal.value for r in reports], name="signal"),
+    )
+    return table.assign(precision=[r.precision for r in reports], recall=[r.recall for r in reports])
+
+
+def missed_turns(lexicon: Lexicon, cases: Sequence[Case], signal: Signal) -> pd.DataFrame:
+    """Return the turns that carry a signal and that no rule counts: id, turn, text, masked for reading."""
+    import pandas as pd
+
+    rows = [
+        (case.id, i, mask_text(case.conversation.turns[i].text))
+        for case, i, labels, hits in _labelled_turns(lexicon, cases)
+        if signal in _counting(labels) and signal.value not in _read(hits)
+    ]
+    return pd.DataFrame(rows, columns=["id", "turn", "text"])
+
+
 def rule_changes(before: Lexicon, after: Lexicon, cases: Sequence[Case]) -> pd.DataFrame:
     """Return the labelled turns that other rules read otherwise.
 
@@ -89,7 +121,8 @@ def rule_changes(before: Lexicon, after: Lexicon, cases: Sequence[Case]) -> pd.D
     -------
     DataFrame
         One row a turn and signal whose reading changes: id, turn, signal, ``change`` (``found`` or
-        ``lost``), ``right`` (whether the labels agree with what the new rules say), text.
+        ``lost``), ``right`` (whether the labels agree with what the new rules say), text
+        with personal data masked.
     """
     import pandas as pd
 
@@ -101,7 +134,7 @@ def rule_changes(before: Lexicon, after: Lexicon, cases: Sequence[Case]) -> pd.D
         for signal in sorted(was ^ now):
             labelled = signal in {s.value for s in _counting(labels)}
             found = signal in now
-            rows.append((case.id, i, signal, "found" if found else "lost", found == labelled, case.conversation.turns[i].text))
+            rows.append((case.id, i, signal, "found" if found else "lost", found == labelled, mask_text(case.conversation.turns[i].text)))
     return pd.DataFrame(rows, columns=[*_TURN, "change", "right", "text"])
 
 

@@ -9,7 +9,7 @@ import pytest
 import riskmodel
 from riskmodel.cases import Case
 from riskmodel.rules import check_rules, report_rules
-from riskmodel.rules_frames import rule_changes, rule_hits, rule_table
+from riskmodel.rules_frames import missed_turns, rule_changes, rule_hits, rule_table, signal_table
 
 RULE = """
 signal = "regulator_complaint"
@@ -52,6 +52,16 @@ def test_conflicts_are_turns_that_two_rules_read_in_opposite_ways(some: list[Cas
     conflicts = rule_table(lexicon, some)["conflicts"].sum()
     opposed = hits.set_index(["id", "turn", "signal"])["counts"].index.isin(both[both].index)
     assert conflicts == opposed.sum()
+
+
+def test_signals_and_misses_agree_with_the_report(some: list[Case]) -> None:
+    lexicon = riskmodel.load_lexicon()
+    table = signal_table(lexicon, some)
+    _, reports = report_rules(lexicon, some)
+    for report in reports:
+        assert table.loc[report.signal.value, ["turns", "hits", "right"]].tolist() == [report.positives, report.hits, report.right]
+        missed = missed_turns(lexicon, some, report.signal)
+        assert [f"{r.id}#{r.turn}" for r in missed.itertuples()] == list(report.missed)
 
 
 def test_a_new_rule_changes_what_it_should(some: list[Case], extended: riskmodel.lexicon.Lexicon) -> None:
