@@ -22,7 +22,7 @@ from .taxonomy import Signal
 if TYPE_CHECKING:
     from .model import RiskModel
 
-__all__ = ["Explainer", "character_weights", "model_span"]
+__all__ = ["Explainer", "character_weights", "model_spans"]
 
 Array = np.ndarray[Any, Any]
 
@@ -114,14 +114,24 @@ def character_weights(model: RiskModel, conversation: Conversation, turn: int, s
     return list(zip(text, out, strict=True))
 
 
-def model_span(model: RiskModel, table: TurnTable, turn: int, side: int, head: int) -> tuple[int, int]:
-    """Return the original span whose characters together carry most of a head's weight.
+def model_spans(
+    model: RiskModel, table: TurnTable, side: int, turns: Sequence[int], heads: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Return for each turn of a side the original span whose characters carry most of a head's weight.
 
     It is the run of characters with the largest sum after each character pays the turn's average,
     so that a long turn does not become one long span.
     """
-    weights = _weights(model, table, turn, side, head)
-    base = int(table.column.bounds[table.text_of[turn]])
+    if not turns:
+        return []
+    part = model.tagger.customer_ if side == CUSTOMER else model.tagger.agent_
+    texts = table.text_of[np.asarray(turns)]
+    bases = table.column.bounds[texts].tolist()
+    every = part.table.weigh_many(table.column.take(texts), heads)
+    return [_span(table, base, weights) for base, weights in zip(bases, every, strict=True)]
+
+
+def _span(table: TurnTable, base: int, weights: Array) -> tuple[int, int]:
     if not len(weights):
         return 0, 0
     rest = weights - max(float(weights.mean()), 0.0)

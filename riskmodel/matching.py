@@ -1,4 +1,4 @@
-"""Finding the rules' words in a column of texts: one automaton over everything, then the guards.
+"""Finding the rules' words in a column of texts: one trie over everything, then the guards.
 
 What is found here depends on a text alone, so each distinct text of a batch is matched once; the
 speaker, the turn before and the status are looked at afterwards, in `riskmodel.signals`.
@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-import ahocorasick_rs
-import numba
 import numpy as np
 
 from .conversation import Speaker
 from .disguise import all_spellings, number_spellings, sound_key, sound_table, trivial_surface
-from .lexicon import Lexicon, Pattern, Rule
-from .normalize import Kind, NormalizedTexts
+from .lexicon import Lexicon, Rule
+from .normalize import NormalizedTexts, without_gaps
+from .openings import Openings
 from .segment import Segmenter
+from .trie import WordFinder, expanded
 
 __all__ = ["AGENT_SAYS", "CUSTOMER_SAYS", "UNKNOWN_SAYS", "Match", "Matcher", "matcher_for"]
+
+Array = np.ndarray[Any, Any]
 
 _PHRASE, _EXCLUDE, _NUMBER, _SPELLING = range(4)
 CUSTOMER_SAYS, AGENT_SAYS, UNKNOWN_SAYS = 1, 2, 4
@@ -34,12 +35,6 @@ class Match(NamedTuple):
     """Words of a normalised text that a rule finds; the span counts within that text."""
 
     rule: int
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Hit:
     start: int
     end: int
 
@@ -57,43 +52,30 @@ class Matcher:
     def __init__(self, lexicon: Lexicon, segmenter: Segmenter | None = None) -> None:
         self.lexicon = lexicon
         self.segmenter = segmenter or Segmenter()
-        owners: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        sounds: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        gates: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        self._patterns: list[tuple[int, Pattern, int]] = []
-        for index, rule in enumerate(lexicon.rules):
-            for role, words in ((_PHRASE, rule.phrases), (_EXCLUDE, rule.exclude)):
-                for word in words:
-                    owners[word].append((index, role))
-            for pattern in rule.patterns:
-                place = len(self._patterns)
-                self._patterns.append((index, pattern, (1 << len(pattern.gates)) - 1))
-                for k, gate in enumerate(pattern.gates):
-                    for word in gate:
-                        gates[word].append((place, 1 << k))
-            for number in rule.numbers:
-                for spelling in number_spellings(number):
-                    owners[spelling].append((index, _NUMBER))
-            if rule.disguise:
-                for spelling in all_spellings(rule.phrases):
-                    owners[spelling].append((index, _SPELLING))
-                for word in rule.phrases:
-                    if len(word) >= 2 and (key := sound_key(word)):
-                        sounds[key].append((index, word))
-        known = list(dict.fromkeys([*owners, *gates]))
-        self._owners = [tuple(owners.get(w, ())) for w in known]
-        heard_by = [_heard_by(rule) for rule in lexicon.rules]
-        self._owned = np.array([_union(heard_by[r] for r, _ in owners.get(w, ())) for w in known] or [0], dtype=np.uint8)
-        self._gates = _GateIndex(
-            [gates.get(w, ()) for w in known],
-            [every for _, _, every in self._patterns],
-            [heard_by[index] for index, _, _ in self._patterns],
+        rules = lexicon.rules
+        self._heard_by = np.array([_heard_by(rule) for rule in rules], dtype=np.uint8)
+        listed = [_listed(rule) for rule in rules]  # by rule, then by role
+        words = [word for lists in listed for words in lists for word in words]
+        sizes = np.array([[len(words) for words in lists] for lists in listed], dtype=np.int64).reshape(-1, 4)
+        owner_rule = np.repeat(np.arange(len(rules)), sizes.sum(axis=1))
+        owner_role = np.repeat(np.tile(np.arange(4), len(rules)), sizes.ravel())
+        self._patterns = [pattern for rule in rules for pattern in rule.patterns]
+        self._pattern_rule = np.repeat(np.arange(len(rules)), [len(rule.patterns) for rule in rules])
+        gates = dict.fromkeys(gate for pattern in self._patterns for gate in pattern.gates)
+        known = dict.fromkeys(chain(words, *gates))
+        number = {word: i for i, word in enumerate(known)}
+        self._finder = WordFinder(list(known))
+        # Which rules own each word, and how: entries of word w are _owned[w]:_owned[w + 1].
+        word_of = np.fromiter(map(number.__getitem__, words), dtype=np.int64, count=len(words))
+        order = np.argsort(word_of, kind="stable")
+        self._owned = np.searchsorted(word_of[order], np.arange(len(known) + 1))
+        self._owner_rule, self._owner_role = owner_rule[order], owner_role[order]
+        self._openings = Openings(
+            [p.gates for p in self._patterns], number, self._heard_by[self._pattern_rule]
         )
-        self._automaton = ahocorasick_rs.AhoCorasick(known or ["\0"])
-        self._sounds = list(sounds.values())
-        self._sound_automaton = ahocorasick_rs.AhoCorasick(list(sounds) or ["\0"])
+        self._sounds, self._sound_finder = _sounds(rules)
 
-    def match(self, column: NormalizedTexts, sides: np.ndarray[Any, Any] | None = None) -> dict[int, tuple[Match, ...]]:
+    def match(self, column: NormalizedTexts, sides: Array | None = None) -> dict[int, tuple[Match, ...]]:
         """Return the matches of each text that has any, in order of place.
 
         Parameters
@@ -106,175 +88,161 @@ class Matcher:
         """
         if sides is None:
             sides = np.full(len(column), CUSTOMER_SAYS | AGENT_SAYS | UNKNOWN_SAYS, dtype=np.uint8)
-        found = self._match_string(column, sides)
-        joined, owner = _without_gaps(column)
-        if joined is not None:
-            for j, matches in self._match_string(joined, sides[[i for i, _ in owner]]).items():
-                i, back = owner[j]
-                texts = column.text(i)
-                kept = []
-                for m in matches:
-                    start, end = int(back[m.start]), int(back[m.end - 1]) + 1
-                    if end - start > m.end - m.start and _is_spaced_out(texts, start, end):
-                        kept.append(Match(m.rule, start, end))
-                if kept:
-                    found[i] = tuple(sorted({*found.get(i, ()), *kept}, key=_place))
+        found = self._match_column(column, sides, None)
+        joined, owner, back = without_gaps(column)
+        if joined is None:
+            return found
+        for j, matches in self._match_column(joined, sides[owner], back).items():
+            i = int(owner[j])
+            text = column.text(i)
+            base = int(joined.bounds[j])
+            kept = []
+            for m in matches:
+                start, end = int(back[base + m.start]), int(back[base + m.end - 1]) + 1
+                if _is_spaced_out(text, start, end):
+                    kept.append(Match(m.rule, start, end))
+            if kept:
+                found[i] = tuple(sorted({*found.get(i, ()), *kept}, key=_place))
         return found
 
-    def _match_string(self, column: NormalizedTexts, sides: np.ndarray[Any, Any]) -> dict[int, tuple[Match, ...]]:
-        string = column.string
-        found = self._automaton.find_matches_as_indexes(string, overlapping=True)
-        per_text: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-        opened: dict[int, list[int]] = defaultdict(list)
-        if found:
-            table = np.fromiter(chain.from_iterable(found), np.int64, 3 * len(found)).reshape(-1, 3)
-            texts = column.which(table[:, 1])
-            owned = np.flatnonzero(self._owned[table[:, 0]] & sides[texts])
-            local = table[owned, 1:] - column.bounds[texts[owned]][:, None]
-            for i, word, (start, end) in zip(texts[owned].tolist(), table[owned, 0].tolist(), local.tolist(), strict=True):
-                per_text[i].append((word, start, end))
-            for i, place in self._gates.opened(table[:, 0], texts, sides):
-                opened[i].append(place)
-        for i, index, start, end in self._by_sound(column):
-            per_text[i].append((-1 - index, start, end))
-        out: dict[int, tuple[Match, ...]] = {}
-        for i in per_text.keys() | opened.keys():
-            matches = self._resolve(column.text(i), per_text.get(i, ()), opened.get(i, ()))
-            if matches:
-                out[i] = matches
-        return out
+    def _match_column(self, column: NormalizedTexts, sides: Array, back: Array | None) -> dict[int, tuple[Match, ...]]:
+        """Match a column as it stands.
 
-    def _by_sound(self, column: NormalizedTexts) -> Iterable[tuple[int, int, int, int]]:
-        """Yield (text, rule, start, end) of words spelled with characters that sound alike."""
+        Parameters
+        ----------
+        back : ndarray, optional
+            Where each character stood before gaps were taken out; then only hits over a gap are wanted.
+        """
+        word, start, end = self._finder.find(column.codes)
+        text = column.owners[start]
+        hits, voids = self._by_word(column, sides, word, text, start, end, back)
+        hits.update(self._by_pattern(column, sides, word, text, back))
+        hits.update(self._by_sound(column))
+        if back is not None:
+            hits = {h for h in hits if _covers_gap(h, column.bounds, back)}
+        return self._resolve(column, hits, voids)
+
+    def _by_word(
+        self, column: NormalizedTexts, sides: Array, word: Array, text: Array, start: Array, end: Array, back: Array | None
+    ) -> tuple[set[_Hit], dict[tuple[int, int], list[tuple[int, int]]]]:
+        """Return the hits of listed words, and what voids hits, by text and rule."""
+        owned = np.flatnonzero(self._owned[word + 1] > self._owned[word])
+        which, entry = expanded(self._owned[word[owned]], self._owned[word[owned] + 1])
+        place = owned[which]
+        rule, role = self._owner_rule[entry], self._owner_role[entry]
+        heard = np.flatnonzero(self._heard_by[rule] & sides[text[place]])
+        place, rule, role = place[heard], rule[heard], role[heard]
+        base = column.bounds[text[place]]
+        hits: set[_Hit] = set()
+        voids: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+        rows = zip(
+            text[place].tolist(), rule.tolist(), (start[place] - base).tolist(), (end[place] - base).tolist(), role.tolist(), strict=True
+        )
+        for i, r, a, b, kind in rows:
+            if kind == _EXCLUDE:
+                voids[i, r].append((a, b))
+            elif kind == _PHRASE or (
+                _stands_alone(column.text(i), a, b) if kind == _NUMBER else _letters_stand_alone(column.text(i), a, b)
+            ):
+                hits.add((i, r, a, b))
+        return hits, voids
+
+    def _by_pattern(
+        self, column: NormalizedTexts, sides: Array, word: Array, text: Array, back: Array | None
+    ) -> Iterable[_Hit]:
+        """Yield the hits of expressions, tried where all their gates are open."""
+        strings: dict[int, str] = {}
+        for pattern, opened in self._openings.of(word, text, sides):
+            find = self._patterns[pattern].expression.finditer
+            rule = int(self._pattern_rule[pattern])
+            for i in opened:
+                string = strings.get(i)
+                if string is None:
+                    string = strings[i] = column.text(i)
+                for match in find(string):
+                    start, end = match.span()
+                    if end > start:
+                        yield i, rule, start, end
+
+    def _by_sound(self, column: NormalizedTexts) -> Iterable[_Hit]:
+        """Yield the hits of words spelled with characters that sound alike."""
         if not self._sounds:
             return
-        heard = sound_table()[column.codes].tobytes().decode("utf-32-le")
-        string = column.string
-        for key, start, end in self._sound_automaton.find_matches_as_indexes(heard, overlapping=True):
-            surface = string[start:end]
-            for index, word in self._sounds[key]:
+        key, start, end = self._sound_finder.find(sound_table()[column.codes])
+        for k, a, b in zip(key.tolist(), start.tolist(), end.tolist(), strict=True):
+            surface = column.string[a:b]
+            i = int(column.owners[a])
+            base = int(column.bounds[i])
+            for rule, word in self._sounds[k]:
                 if surface == word or trivial_surface(surface, word):
                     continue
-                i = int(column.which(np.array([start]))[0])
-                base = int(column.bounds[i])
-                if _made_of_words(self.segmenter.cut(column.text(i)), start - base, end - base):
-                    continue
-                yield i, index, start - base, end - base
+                if not _made_of_words(self.segmenter.cut(column.text(i)), a - base, b - base):
+                    yield i, rule, a - base, b - base
 
     def _resolve(
-        self, text: str, found: Sequence[tuple[int, int, int]], opened: Sequence[int]
-    ) -> tuple[Match, ...]:
+        self, column: NormalizedTexts, hits: Iterable[_Hit], voids: dict[tuple[int, int], list[tuple[int, int]]]
+    ) -> dict[int, tuple[Match, ...]]:
+        """Return the hits that the guards of their rules let pass, by text."""
+        out: dict[int, list[Match]] = {}
         rules = self.lexicon.rules
-        voids: dict[int, list[_Hit]] = defaultdict(list)
-        hits: dict[int, set[tuple[int, int]]] = defaultdict(set)
-        for word, start, end in found:
-            if word < 0:
-                hits[-1 - word].add((start, end))
+        here = (-1, -1)
+        last_end = -1
+        for i, index, start, end in sorted(hits, key=_nested):
+            if (i, index) != here:
+                here, last_end = (i, index), -1
+            elif end <= last_end:  # inside a longer hit of the same rule
                 continue
-            for index, role in self._owners[word]:
-                if role == _PHRASE:
-                    hits[index].add((start, end))
-                elif role == _EXCLUDE:
-                    voids[index].append(_Hit(start, end))
-                elif role == _NUMBER:
-                    if _stands_alone(text, start, end):
-                        hits[index].add((start, end))
-                elif role == _SPELLING and _letters_stand_alone(text, start, end):
-                    hits[index].add((start, end))
-        for place in opened:
-            index, pattern, _ = self._patterns[place]
-            for match in pattern.expression.finditer(text):
-                if match.end() > match.start():
-                    hits[index].add(match.span())
-        if not hits:  # nothing but words that void
-            return ()
-        out: list[Match] = []
-        words: set[int] | None = None
-        for index, spans in hits.items():
+            if any(a < end and start < b for a, b in voids.get(here, ())):
+                continue
             rule = rules[index]
-            last_end = -1
-            for start, end in sorted(spans, key=lambda s: (s[0], -s[1])):
-                if end <= last_end:  # inside a longer hit of the same rule
+            text = column.text(i)
+            if rule.boundary:
+                edges = _edges(self.segmenter.cut(text))
+                if start not in edges or end not in edges:
                     continue
-                if any(v.start < end and start < v.end and v.end - v.start >= 1 for v in voids.get(index, ())):
-                    continue
-                if rule.boundary:
-                    if words is None:
-                        words = _edges(self.segmenter.cut(text))
-                    if start not in words or end not in words:
-                        continue
-                if not _guards_hold(rule, text, start, end):
-                    continue
-                out.append(Match(index, start, end))
-                last_end = end
-        out.sort(key=_place)
-        return tuple(out)
-
-
-class _GateIndex:
-    """Which patterns have all their gates in a text, in one compiled pass over the words found."""
-
-    def __init__(
-        self, gates: Sequence[Sequence[tuple[int, int]]], every: Sequence[int], heard_by: Sequence[int]
-    ) -> None:
-        self._starts = np.zeros(len(gates) + 1, dtype=np.int64)
-        np.cumsum([len(g) for g in gates], out=self._starts[1:])
-        flat = [pair for g in gates for pair in g]
-        self._places = np.array([p for p, _ in flat], dtype=np.int32)
-        self._bits = np.array([b for _, b in flat], dtype=np.uint8)
-        self._every = np.array(every, dtype=np.uint8)
-        self._heard_by = np.array(heard_by, dtype=np.uint8)
-
-    def opened(
-        self, words: np.ndarray[Any, Any], texts: np.ndarray[Any, Any], sides: np.ndarray[Any, Any]
-    ) -> list[tuple[int, int]]:
-        """Return (text, pattern) for words found in order of place, hence of text."""
-        found: list[tuple[int, int]] = _open(
-            words, texts, sides, self._starts, self._places, self._bits, self._every, self._heard_by
-        ).tolist()
-        return found
-
-
-@numba.njit(cache=True, nogil=True)
-def _open(
-    words: Any, texts: Any, sides: Any, starts: Any, places: Any, bits: Any, every: Any, heard_by: Any
-) -> Any:
-    out = np.empty((1024, 2), dtype=np.int64)
-    n = 0
-    seen = np.zeros(len(every), dtype=np.uint8)
-    owner = np.full(len(every), -1, dtype=np.int64)
-    for k in range(len(words)):
-        for g in range(starts[words[k]], starts[words[k] + 1]):
-            place = places[g]
-            if not heard_by[place] & sides[texts[k]]:
+            if not _guards_hold(rule, text, start, end):
                 continue
-            if owner[place] != texts[k]:
-                owner[place] = texts[k]
-                seen[place] = 0
-            before = seen[place]
-            seen[place] = before | bits[g]
-            if seen[place] == every[place] and before != every[place]:
-                if n == len(out):
-                    larger = np.empty((2 * n, 2), dtype=np.int64)
-                    larger[:n] = out
-                    out = larger
-                out[n, 0] = texts[k]
-                out[n, 1] = place
-                n += 1
-    return out[:n]
+            out.setdefault(i, []).append(Match(index, start, end))
+            last_end = end
+        return {i: tuple(sorted(matches, key=_place)) for i, matches in out.items()}
+
+
+_Hit = tuple[int, int, int, int]  # text, rule, start, end
+
+
+def _nested(hit: _Hit) -> _Hit:
+    return hit[0], hit[1], hit[2], -hit[3]
+
+
+def _covers_gap(hit: _Hit, bounds: Array, back: Array) -> bool:
+    base = bounds[hit[0]]
+    return bool(back[base + hit[3] - 1] - back[base + hit[2]] >= hit[3] - hit[2])
+
+
+def _listed(rule: Rule) -> tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]:
+    """Return the words of a rule: phrases, exclusions, numbers, other spellings."""
+    return (
+        rule.phrases,
+        rule.exclude,
+        [spelling for number in rule.numbers for spelling in number_spellings(number)],
+        list(all_spellings(rule.phrases)) if rule.disguise else (),
+    )
+
+
+def _sounds(rules: Sequence[Rule]) -> tuple[list[list[tuple[int, str]]], WordFinder]:
+    """Return what each listed sound may stand for, and what finds the sounds."""
+    sounds: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for index, rule in enumerate(rules):
+        for word in rule.phrases if rule.disguise else ():
+            if len(word) >= 2 and (key := sound_key(word)):
+                sounds[key].append((index, word))
+    return list(sounds.values()), WordFinder(list(sounds))
 
 
 def _heard_by(rule: Rule) -> int:
     if rule.speaker is None:
         return CUSTOMER_SAYS | AGENT_SAYS | UNKNOWN_SAYS
     return CUSTOMER_SAYS if rule.speaker is Speaker.CUSTOMER else AGENT_SAYS
-
-
-def _union(bits: Iterable[int]) -> int:
-    out = 0
-    for b in bits:
-        out |= b
-    return out
 
 
 @lru_cache(maxsize=4)
@@ -292,14 +260,18 @@ def _guards_hold(rule: Rule, text: str, start: int, end: int) -> bool:
         return False
     if rule.near:
         around = text[max(0, start - rule.within) : start] + "\n" + text[end : end + rule.within]
-        if not any(word in around for word in rule.near):
+        for word in rule.near:
+            if word in around:
+                break
+        else:
             return False
     if rule.unless:
-        left = max((text.rfind(mark, 0, start) for mark in _SENTENCE_ENDS), default=-1) + 1
+        left = max([text.rfind(mark, 0, start) for mark in _SENTENCE_ENDS]) + 1
         ends = [p for mark in _SENTENCE_ENDS if (p := text.find(mark, end)) >= 0]
         sentence = text[max(left, start - 60) : min([*ends, end + 60]) + 1]
-        if any(word in sentence for word in rule.unless):
-            return False
+        for word in rule.unless:
+            if word in sentence:
+                return False
     return True
 
 
@@ -343,29 +315,6 @@ def _made_of_words(words: Iterable[str], start: int, end: int) -> bool:
             return True
         at += len(word)
     return False
-
-
-def _without_gaps(column: NormalizedTexts) -> tuple[NormalizedTexts | None, list[tuple[int, np.ndarray[Any, Any]]]]:
-    """Return the texts that hold spaces or symbols between characters, without these."""
-    kinds = column.kinds
-    gap = np.flatnonzero((kinds == Kind.GAP) | (kinds == Kind.EMOJI))
-    if not len(gap):
-        return None, []
-    inside = gap[(gap > 0) & (gap < len(kinds) - 1)]
-    inside = inside[(kinds[inside - 1] != Kind.SEPARATOR) & (kinds[np.minimum(inside + 1, len(kinds) - 1)] != Kind.SEPARATOR)]
-    if not len(inside):
-        return None, []
-    owner: list[tuple[int, np.ndarray[Any, Any]]] = []
-    parts: list[np.ndarray[Any, Any]] = []
-    for i in np.unique(column.which(inside)).tolist():
-        a, b = int(column.bounds[i]), int(column.bounds[i + 1])
-        keep = np.flatnonzero((kinds[a:b] != Kind.GAP) & (kinds[a:b] != Kind.EMOJI))
-        owner.append((i, keep))
-        parts.append(column.codes[a:b][keep])
-    bounds = np.zeros(len(parts) + 1, dtype=np.int64)
-    np.cumsum([len(p) for p in parts], out=bounds[1:])
-    codes = np.concatenate(parts)
-    return NormalizedTexts(codes, bounds, np.zeros(0, dtype=np.int32), None), owner
 
 
 def _is_spaced_out(text: str, start: int, end: int) -> bool:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .additive import AdditiveModel
-from .assessment import Assessment, Evidence, Finding, ModelRef
+from .assessment import Action, Assessment, Evidence, Finding, ModelRef
 from .conversation import Conversation
-from .explain import Explainer, character_weights, model_span
+from .explain import Explainer, character_weights, model_spans
 from .heads import AGENT_HEADS, CUSTOMER_HEADS, TurnReader, TurnScores
 from .lexicon import Lexicon
 from .policy import Policy
@@ -117,12 +117,16 @@ class RiskModel:
         topics = self.tagger.topics(table, scores).argmax(axis=1).tolist()
         evidence = self._evidence(table, scores)
         explainer = Explainer(self, table, scores, terms)
+        actions: dict[tuple[Level, frozenset[Signal]], tuple[Action, ...]] = {}
         out: list[Assessment] = []
         for c, conversation in enumerate(batch):
             own = evidence.get(c, ())
             p = at_least[c].tolist()
             findings = self._findings(own, scores, int(table.bounds[c]), int(table.bounds[c + 1]))
             level, _ = self.policy.decide(p, findings, own, past[c])
+            asked = level, frozenset(f.signal for f in findings if f.standing and f.probability >= self.policy.low_confidence)
+            if asked not in actions:
+                actions[asked] = self.policy.actions_for(level, findings, now)
             out.append(
                 Assessment(
                     conversation.id,
@@ -133,7 +137,7 @@ class RiskModel:
                     findings,
                     own,
                     explainer.reasons(c, own, words=explain),
-                    self.policy.actions_for(level, findings, now),
+                    actions[asked],
                     table.not_analysed[c],
                     self.ref,
                 )
@@ -144,51 +148,53 @@ class RiskModel:
 
     def _evidence(self, table: TurnTable, scores: TurnScores) -> dict[int, tuple[Evidence, ...]]:
         """Return the evidence of each conversation that has any, in order of turn and place."""
-        found: dict[int, list[Evidence]] = {}
-        evident: dict[int, list[tuple[int, Signal, float]]] = {}
+        by_turn = self._rule_evidence(table, scores)
         for side, values in ((CUSTOMER, scores.customer), (AGENT, scores.agent)):
-            signals = _SIGNALS[side]
-            hot = np.argwhere((values[:, : len(signals)] >= 0) & (table.side == side)[:, None])
-            for turn, k in hot.tolist():
-                evident.setdefault(turn, []).append((k, signals[k], float(1 / (1 + np.exp(-values[turn, k])))))
-        turns = sorted({*evident, *table.hits})
+            self._add_model_evidence(table, scores, side, values, by_turn)
+        found: dict[int, list[Evidence]] = {}
+        turns = sorted(by_turn)
         owners = (np.searchsorted(table.bounds, turns, side="right") - 1).tolist() if turns else []
         for turn, c in zip(turns, owners, strict=True):
-            first = int(table.bounds[c])
-            items = self._turn_evidence(table, scores, turn, turn - first, evident.get(turn, ()))
+            items = by_turn[turn]
+            if len(items) > 1:
+                items.sort(key=lambda e: (e.start, e.end, e.signal))
             found.setdefault(c, []).extend(items)
         return {c: tuple(items) for c, items in found.items()}
 
-    def _turn_evidence(
-        self, table: TurnTable, scores: TurnScores, turn: int, index: int, evident: Sequence[tuple[int, Signal, float]]
-    ) -> list[Evidence]:
-        c = int(np.searchsorted(table.bounds, turn, side="right") - 1)
-        original = table.conversations[c].turns[index].text
-        base = int(table.column.bounds[table.text_of[turn]])
-        side = int(table.side[turn])
-        out: list[Evidence] = []
-        by_rule: set[Signal] = set()
-        for hit in table.hits.get(turn, ()):
-            start, end = table.column.span(base + hit.start, base + hit.end)
-            probability = self._probability(scores, side, turn, hit.signal)
-            if hit.status.counts and hit.rule.confidence >= self.policy.floor_confidence:
-                # A rule that its author calls unmistakable stands on its own; the learned layer
-                # can only add to it.
-                probability = max(probability, hit.rule.confidence)
-            by_rule.add(hit.signal)
-            out.append(
-                Evidence(
-                    index, start, end, original[start:end], hit.signal, hit.status, f"rule:{hit.rule.name}", round(probability, 6)
-                )
-            )
-        for k, signal, probability in evident:
-            if signal in by_rule and any(e.signal is signal and e.status.counts for e in out):
-                continue
-            start, end = model_span(self, table, turn, side, k)
-            status = self._model_status(scores, turn, signal)
-            out.append(Evidence(index, start, end, original[start:end], signal, status, "model", round(probability, 6)))
-        out.sort(key=lambda e: (e.start, e.end, e.signal))
+    def _rule_evidence(self, table: TurnTable, scores: TurnScores) -> dict[int, list[Evidence]]:
+        out: dict[int, list[Evidence]] = {}
+        places = _places(table, list(table.hits))
+        for (turn, hits), (index, original) in zip(table.hits.items(), places, strict=True):
+            base = int(table.column.bounds[table.text_of[turn]])
+            side = int(table.side[turn])
+            items = out[turn] = []
+            for hit in hits:
+                start, end = table.column.span(base + hit.start, base + hit.end)
+                probability = self._probability(scores, side, turn, hit.signal)
+                if hit.status.counts and hit.rule.confidence >= self.policy.floor_confidence:
+                    # A rule that its author calls unmistakable stands on its own; the learned layer
+                    # can only add to it.
+                    probability = max(probability, hit.rule.confidence)
+                source = f"rule:{hit.rule.name}"
+                items.append(Evidence(index, start, end, original[start:end], hit.signal, hit.status, source, round(probability, 6)))
         return out
+
+    def _add_model_evidence(
+        self, table: TurnTable, scores: TurnScores, side: int, values: Array, by_turn: dict[int, list[Evidence]]
+    ) -> None:
+        """Add the signals that the learned layer alone sees in the turns of a side."""
+        signals = _SIGNALS[side]
+        evident = (values[:, : len(signals)] >= 0) & (table.side == side)[:, None]
+        told = {(turn, e.signal) for turn, items in by_turn.items() for e in items if e.status.counts}
+        hot = [(turn, k) for turn, k in np.argwhere(evident).tolist() if (turn, signals[k]) not in told]
+        turns = [turn for turn, _ in hot]
+        spans = model_spans(self, table, side, turns, [k for _, k in hot])
+        for (turn, k), (start, end), (index, original) in zip(hot, spans, _places(table, turns), strict=True):
+            probability = round(float(1 / (1 + np.exp(-values[turn, k]))), 6)
+            status = self._model_status(scores, turn, signals[k])
+            by_turn.setdefault(turn, []).append(
+                Evidence(index, start, end, original[start:end], signals[k], status, "model", probability)
+            )
 
     def _probability(self, scores: TurnScores, side: int, turn: int, signal: Signal) -> float:
         column = _COLUMN.get(side, {}).get(signal)
@@ -205,6 +211,8 @@ class RiskModel:
 
     def _findings(self, evidence: Sequence[Evidence], scores: TurnScores, first: int, last: int) -> tuple[Finding, ...]:
         """Sum up the evidence by signal, in the order of the taxonomy."""
+        if not evidence:
+            return ()
         by_signal: dict[Signal, list[Evidence]] = {}
         for item in evidence:
             by_signal.setdefault(item.signal, []).append(item)
@@ -261,6 +269,13 @@ class RiskModel:
     def heat(self, conversation: Conversation, turn: int, signal: Signal) -> list[tuple[str, float]]:
         """Return each character of a turn's original text with what it adds to a signal's log-odds."""
         return character_weights(self, conversation, turn, signal)
+
+
+def _places(table: TurnTable, turns: Sequence[int]) -> list[tuple[int, str]]:
+    """Return the index of each turn in its conversation, and its original text."""
+    owners = (np.searchsorted(table.bounds, turns, side="right") - 1).tolist() if turns else []
+    indices = [turn - int(table.bounds[c]) for turn, c in zip(turns, owners, strict=True)]
+    return [(k, table.conversations[c].turns[k].text) for k, c in zip(indices, owners, strict=True)]
 
 
 @contextmanager

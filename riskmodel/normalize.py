@@ -23,7 +23,7 @@ import opencc
 
 from .judgeable import repair
 
-__all__ = ["Kind", "NormalizedTexts", "normalize", "normalize_many"]
+__all__ = ["Kind", "NormalizedTexts", "normalize", "normalize_many", "without_gaps"]
 
 SEPARATOR = 10  # a line feed stands after every text of a column; inside a text it becomes a space
 _SIZE = 0x110000
@@ -90,6 +90,11 @@ class NormalizedTexts:
         """The `Kind` of every character."""
         kinds: np.ndarray[Any, np.dtype[np.uint8]] = _tables()[1][self.codes]
         return kinds
+
+    @cached_property
+    def owners(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The text that each character belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.bounds))
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -187,6 +192,37 @@ def normalize_many(texts: Sequence[str]) -> NormalizedTexts:
         out, origin = out[keep], origin[keep]
         widths = None if widths is None else widths[keep]
     return NormalizedTexts(out, bounds, origin, widths, repaired, suspects)
+
+
+def without_gaps(
+    column: NormalizedTexts,
+) -> tuple[NormalizedTexts | None, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the texts that hold spaces, symbols or emoji between characters, without these.
+
+    Returns
+    -------
+    joined : NormalizedTexts or None
+        None when there is no such text.
+    owners : ndarray
+        Which text of `column` each one is.
+    back : ndarray
+        Where each character of `joined` stood in its text.
+    """
+    kinds = column.kinds
+    gap = (kinds == Kind.GAP) | (kinds == Kind.EMOJI)
+    at = np.flatnonzero(gap)
+    at = at[(at > 0) & (at < len(kinds) - 1)]
+    at = at[(kinds[at - 1] != Kind.SEPARATOR) & (kinds[np.minimum(at + 1, len(kinds) - 1)] != Kind.SEPARATOR)]
+    if not len(at):
+        return None, at, at
+    held = np.zeros(len(column), dtype=bool)
+    held[column.owners[at]] = True
+    which = np.flatnonzero(held)
+    kept = np.flatnonzero(held[column.owners] & ~gap)
+    owners = column.owners[kept]
+    bounds = np.searchsorted(owners, np.append(which, len(column)))
+    back = kept - column.bounds[owners]
+    return NormalizedTexts(column.codes[kept], bounds, np.zeros(0, dtype=np.int32), None), which, back
 
 
 def _repair(

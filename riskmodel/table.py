@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from .judgeable import why_not
 from .matching import AGENT_SAYS, CUSTOMER_SAYS, UNKNOWN_SAYS, Match, Matcher
 from .normalize import Kind, NormalizedTexts, normalize_many
 from .signals import RuleHit, find_hits
+from .trie import WordFinder
 
 __all__ = ["SIDES", "TurnTable", "build_table"]
 
@@ -130,26 +132,32 @@ def _hits_of_turns(
 
 
 def _unjudged(texts: list[str], column: NormalizedTexts) -> dict[int, str]:
+    """Return why texts cannot be judged, for those of which that is worth asking."""
+    if not texts:
+        return {}
     kinds = column.kinds
     starts = column.bounds[:-1]
-    if not len(starts):
-        return {}
     han = np.add.reduceat(kinds == Kind.HAN, starts)
     foreign = np.add.reduceat((kinds == Kind.FOREIGN) | (column.codes == 0xFFFD), starts)
     doubtful = (han == 0) | (foreign > 1)
+    doubtful[list(column.suspects)] = True
+    hinted = set(column.owners[_hints().find(column.codes)[1]].tolist())
     out: dict[int, str] = {}
-    for i, text in enumerate(texts):
-        short = len(text) <= 24
-        if (
-            doubtful[i]
-            or i in column.suspects
-            or (text and text[0] in _BRACKETS)
-            or (short and any(hint in text for hint in _HINTS))
-        ):
-            reason = "mojibake_repaired" if i in column.repaired else why_not(text)
-            if reason:
-                out[i] = reason
+    asked = {
+        *np.flatnonzero(doubtful).tolist(),
+        *(i for i, text in enumerate(texts) if text[:1] in _BRACKETS),
+        *(i for i in hinted if len(texts[i]) <= 24 and any(hint in texts[i] for hint in _HINTS)),
+    }
+    for i in sorted(asked):
+        reason = "mojibake_repaired" if i in column.repaired else why_not(texts[i])
+        if reason:
+            out[i] = reason
     return out
+
+
+@lru_cache(maxsize=1)
+def _hints() -> WordFinder:
+    return WordFinder(_HINTS)
 
 
 def _not_analysed(

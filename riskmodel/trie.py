@@ -7,11 +7,12 @@ reading the text a few times, and what is found comes as columns, not as objects
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Trie"]
+__all__ = ["Trie", "WordFinder", "expanded"]
 
 Array = np.ndarray[Any, Any]
 
@@ -88,3 +89,75 @@ class Trie:
             on = ~own & (entry != 0)
             wrong, slot = wrong[on], slot[on]
         return out
+
+
+class WordFinder:
+    """Where listed words stand in a column of characters, overlapping ones too.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Distinct and not empty; word ``i`` is found as number ``i``.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        codes = np.frombuffer("".join(words).encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        parents: list[Array] = []
+        symbols: list[Array] = []
+        place: list[Array] = []
+        number: list[Array] = []
+        node = np.zeros(len(words), dtype=np.int64)
+        going = np.flatnonzero(lengths > 0)
+        count = depth = 0
+        while len(going):
+            step = (node[going] << 21) | codes[starts[going] + depth]
+            distinct, which = np.unique(step, return_inverse=True)
+            parents.append(distinct >> 21)
+            symbols.append(distinct & 0x1FFFFF)
+            node[going] = count + 1 + which
+            count += len(distinct)
+            depth += 1
+            over = lengths[going] == depth
+            place.append(node[going[over]])
+            number.append(going[over])
+            going = going[~over]
+        self._trie = Trie(*(np.concatenate(x) if x else np.zeros(0, np.int64) for x in (parents, symbols)))
+        self._word = np.full(count + 1, -1, dtype=np.int64)
+        if place:
+            self._word[np.concatenate(place)] = np.concatenate(number)
+
+    def find(self, codes: Array) -> tuple[Array, Array, Array]:
+        """Return number, start and end of every word found, short ones first."""
+        symbols = self._trie.symbols(codes)
+        nodes = self._trie.first(symbols)
+        places = np.flatnonzero(nodes)
+        nodes = nodes[places]
+        found: list[tuple[Array, Array, Array]] = []
+        length = 1
+        while len(places):
+            words = self._word[nodes]
+            ends_here = np.flatnonzero(words >= 0)
+            if len(ends_here):
+                starts = places[ends_here]
+                found.append((words[ends_here], starts, starts + length))
+            if places[-1] + length >= len(codes):
+                inside = places + length < len(codes)
+                places, nodes = places[inside], nodes[inside]
+            nodes = self._trie.step(nodes, symbols[places + length])
+            kept = np.flatnonzero(nodes)
+            places, nodes = places[kept], nodes[kept]
+            length += 1
+        if not found:
+            return (np.zeros(0, np.int64),) * 3
+        word, start, end = (np.concatenate(column) for column in zip(*found, strict=True))
+        return word, start, end
+
+
+def expanded(starts: Array, ends: Array) -> tuple[Array, Array]:
+    """Return the numbers of all ranges ``starts[i]:ends[i]``, one after the other, and the `i` of each."""
+    sizes = ends - starts
+    which = np.repeat(np.arange(len(sizes)), sizes)
+    offset = np.cumsum(sizes) - sizes
+    return which, np.arange(len(which)) + (starts - offset)[which]

@@ -1,0 +1,88 @@
+"""Which expressions are worth trying in which texts: those whose gates all stand open.
+
+A gate is a group of words of which every match of the expression holds one. For all texts and all
+expressions at once this is a matter of bits: one row of bits a gate, one bit a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .trie import expanded
+
+__all__ = ["Openings"]
+
+Array = np.ndarray[Any, Any]
+
+_BLOCK = 8_192  # texts looked at together: the rows of bits stay in the processor's cache
+
+
+class Openings:
+    """The gates of a list of expressions.
+
+    Parameters
+    ----------
+    gates : sequence of groups of words, one entry an expression
+    number : mapping
+        The number under which each word is found.
+    heard_by : ndarray of uint8
+        Who can say what each expression looks for, as bits.
+    """
+
+    def __init__(self, gates: Sequence[Sequence[Sequence[str]]], number: Mapping[str, int], heard_by: Array) -> None:
+        groups: dict[Sequence[str], int] = {}
+        for own in gates:
+            for group in own:
+                groups.setdefault(group, len(groups))
+        self._n = len(groups)
+        most = max(map(len, gates), default=0)
+        # Expressions with fewer gates than others have the last one, which is always open.
+        self._gates = np.full((len(gates), most), self._n, dtype=np.int64)
+        for p, own in enumerate(gates):
+            self._gates[p, : len(own)] = [groups[group] for group in own]
+        self._heard_by = heard_by
+        sizes = np.fromiter(map(len, groups), dtype=np.int64, count=self._n)
+        word = np.fromiter((number[w] for group in groups for w in group), dtype=np.int64, count=int(sizes.sum()))
+        order = np.argsort(word, kind="stable")
+        self._bounds = np.searchsorted(word[order], np.arange(len(number) + 1))
+        self._group = np.repeat(np.arange(self._n), sizes)[order]
+
+    def of(self, word: Array, text: Array, sides: Array) -> Iterator[tuple[int, list[int]]]:
+        """Yield each expression with the texts in which it is worth trying.
+
+        Parameters
+        ----------
+        word, text : ndarray
+            The words found, and in which text.
+        sides : ndarray of uint8, shape (n_texts,)
+            Who says each text, as bits.
+        """
+        if not len(self._gates):
+            return
+        for first in range(0, len(sides), _BLOCK):
+            last = min(first + _BLOCK, len(sides))
+            mine = slice(None) if last - first == len(sides) else (text >= first) & (text < last)
+            yield from self._of_block(word[mine], text[mine] - first, sides[first:last], first)
+
+    def _of_block(self, word: Array, text: Array, sides: Array, first: int) -> Iterator[tuple[int, list[int]]]:
+        which, entry = expanded(self._bounds[word], self._bounds[word + 1])
+        n = -(-len(sides) // 8) * 8
+        stands = np.zeros((self._n + 1, n), dtype=bool)
+        stands.ravel()[self._group[entry] * n + text[which]] = True
+        stands[-1] = True
+        rows = np.packbits(stands, axis=1)
+        heard = np.zeros((8, n), dtype=bool)
+        heard[:, : len(sides)] = (sides & np.arange(8, dtype=np.uint8)[:, None]) > 0
+        opened = np.packbits(heard, axis=1)[self._heard_by]
+        for gate in self._gates.T:
+            opened &= rows[gate]
+        pattern, byte = np.nonzero(opened)
+        part, bit = np.nonzero(np.unpackbits(opened[pattern, byte][:, None], axis=1))
+        pattern, at = pattern[part], byte[part] * 8 + bit + first
+        edges = np.flatnonzero(np.diff(pattern, prepend=-1, append=-1))
+        texts = at.tolist()
+        for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            yield int(pattern[a]), texts[a:b]
