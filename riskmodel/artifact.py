@@ -47,7 +47,7 @@ __all__ = ["FORMAT", "load_model", "load_pipeline", "save_model"]
 
 FORMAT = 2
 _FILES = ("weights.npz", "rules.json", "policy.toml", "words.txt")
-_TEXT_TABLES = ("text_customer_chars", "text_customer_words", "text_agent_chars", "text_agent_words")
+_TEXT_TABLES = tuple(f"text_{side}_{kind}" for side in ("customer", "agent") for kind in ("chars", "words", "near"))
 _MAX_BYTES = 256 * 1024 * 1024
 _RETRAIN = "train it again with this version: riskmodel train LABELLED... -o DIR"
 Array = np.ndarray[Any, Any]
@@ -242,8 +242,7 @@ def _text_head(arrays: Mapping[str, Array], segmenter: Segmenter, where: str) ->
             raise ArtifactError("the keys are not in order", where=f"{where}, {name}_keys", mend=_RETRAIN)
         idf = _checked(arrays, f"{name}_idf", (n,), where).astype(np.float32)
         tables.append(GramTable(keys, idf, _checked(arrays, f"{name}_weights", (n, N_THRESHOLDS), where).astype(np.float32)))
-    customer_chars, customer_words, agent_chars, agent_words = tables
-    return TextHead((customer_chars, customer_words, agent_chars, agent_words), segmenter)
+    return TextHead(tuple(tables), segmenter)
 
 
 def _pack(arrays: Mapping[str, Array]) -> bytes:

@@ -34,7 +34,8 @@ class Grams:
     owner : ndarray of int64
         Which text the gram stands in.
     start, end : ndarray of int64
-        Its characters in the column's `codes`; of a gram with an end mark, those within the text.
+        Its characters in the column's `codes`; of a gram with an end mark, those within the text. Empty
+        where nobody asked for them.
     n_texts : int
     """
 
@@ -66,8 +67,18 @@ def char_grams(column: NormalizedTexts, max_n: int) -> Grams:
     return _joined(keys, owners, starts, ends, len(column))
 
 
-def word_grams(column: NormalizedTexts, segmenter: Segmenter) -> Grams:
-    """Return the words and the pairs of neighbouring words, keyed by a hash of their characters."""
+def word_grams(column: NormalizedTexts, segmenter: Segmenter, window: int, *, spans: bool = False) -> tuple[Grams, Grams]:
+    """Return words and pairs of neighbouring words, and words that stand near each other in any order.
+
+    Keys are hashes of the words' characters.
+
+    Parameters
+    ----------
+    window : int
+        How many words apart "near" may be.
+    spans : bool
+        Give each near pair twice, with the place of either word; without it they have no places.
+    """
     lengths: list[int] = []
     counts = np.zeros(len(column), dtype=np.int64)
     for i, text in enumerate(column.texts()):
@@ -80,9 +91,20 @@ def word_grams(column: NormalizedTexts, segmenter: Segmenter) -> Grams:
     end = np.cumsum(size) + owner
     start = end - size
     single = _hashed(column.codes, start, end)
-    near = np.flatnonzero(owner[1:] == owner[:-1]) if len(owner) else np.zeros(0, np.int64)
-    pairs = _mixed(single[near] * np.uint64(_INVERSE) ^ (single[near + 1] >> np.uint64(7)) ^ (single[near + 1] << np.uint64(57)))
-    return _joined([single, pairs], [owner, owner[near]], [start, start[near]], [end, end[near + 1]], len(column))
+    at = np.flatnonzero(owner[1:] == owner[:-1]) if len(owner) else np.zeros(0, np.int64)
+    pairs = _mixed(single[at] * np.uint64(_INVERSE) ^ (single[at + 1] >> np.uint64(7)) ^ (single[at + 1] << np.uint64(57)))
+    ordered = _joined([single, pairs], [owner, owner[at]], [start, start[at]], [end, end[at + 1]], len(column))
+    keys, owners, starts, ends = [], [], [], []
+    for d in range(2, min(window, len(owner) - 1) + 1):
+        at = np.flatnonzero(owner[d:] == owner[:-d])
+        low, high = np.minimum(single[at], single[at + d]), np.maximum(single[at], single[at + d])
+        key = _mixed(low * np.uint64(3) ^ high)
+        for place in (at, at + d) if spans else (at,):
+            keys.append(key)
+            owners.append(owner[at])
+            starts.append(start[place] if spans else at[:0])
+            ends.append(end[place] if spans else at[:0])
+    return ordered, _joined(keys, owners, starts, ends, len(column))
 
 
 def _joined(keys: list[Array], owners: list[Array], starts: list[Array], ends: list[Array], n: int) -> Grams:

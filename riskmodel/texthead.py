@@ -1,7 +1,7 @@
 """The text head: what the words of a whole conversation say of its level, learned without turn labels.
 
-Characters 1 to 4 and words 1 to 2 of what the customer said, and of what the agent said; one weight a gram
-and threshold (`textlearner` learns them), so scoring is one pass and exact for explanations.
+Characters 1 to 4, words 1 to 2 and pairs of words near each other, of what the customer said and of what
+the agent said; one weight a gram and threshold (`textlearner` learns them), so scoring is one pass and exact for explanations.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from .grams import Grams, GramTable, char_grams, word_grams
 from .normalize import NormalizedTexts, normalize_many
 from .segment import Segmenter
 
-__all__ = ["MAX_N", "N_OUTPUTS", "TextHead", "side_columns", "side_grams"]
+__all__ = ["MAX_N", "N_OUTPUTS", "WINDOW", "TextHead", "side_columns", "side_grams"]
 
 Array = np.ndarray[Any, Any]
 
 MAX_N = 4
+WINDOW = 8
 N_OUTPUTS = 3  # level >= low, high, critical
 _SIDES = ((Speaker.CUSTOMER, Speaker.UNKNOWN), (Speaker.AGENT,))
 
@@ -32,9 +33,9 @@ def side_columns(conversations: Sequence[Conversation]) -> tuple[NormalizedTexts
     return customer, agent
 
 
-def side_grams(column: NormalizedTexts, segmenter: Segmenter) -> tuple[Grams, Grams]:
-    """Return the characters and the words of one side."""
-    return char_grams(column, MAX_N), word_grams(column, segmenter)
+def side_grams(column: NormalizedTexts, segmenter: Segmenter, *, spans: bool = False) -> tuple[Grams, Grams, Grams]:
+    """Return the characters, the words and the near words of one side."""
+    return char_grams(column, MAX_N), *word_grams(column, segmenter, WINDOW, spans=spans)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,20 +44,20 @@ class TextHead:
 
     Attributes
     ----------
-    tables : tuple of four tables
-        Characters and words of the customer, characters and words of the agent.
+    tables : tuple of six tables
+        Characters, words and near words of the customer, then of the agent.
     """
 
-    tables: tuple[GramTable, GramTable, GramTable, GramTable]
+    tables: tuple[GramTable, ...]
     segmenter: Segmenter
 
     def score(self, conversations: Sequence[Conversation]) -> Array:
         """Return the log-odds of the three thresholds, shape (n_conversations, 3), without intercept."""
         out = np.zeros((len(conversations), N_OUTPUTS))
         for side, column in enumerate(side_columns(conversations)):
-            pair = self.tables[2 * side : 2 * side + 2]
-            if any(len(table.keys) for table in pair):
-                for table, grams in zip(pair, side_grams(column, self.segmenter), strict=True):
+            own = self.tables[3 * side : 3 * side + 3]
+            if any(len(table.keys) for table in own):
+                for table, grams in zip(own, side_grams(column, self.segmenter), strict=True):
                     out += table.project(grams)
         return out
 
@@ -65,8 +66,9 @@ class TextHead:
         out = [0.0] * len(text)
         column = normalize_many([text])
         n = len(column.codes) - 1
-        pair = self.tables[2:] if agent else self.tables[:2]
-        weights = sum((t.weigh_characters(g, n, output) for t, g in zip(pair, side_grams(column, self.segmenter), strict=True)), np.zeros(n))
+        own = self.tables[3:] if agent else self.tables[:3]
+        grams = side_grams(column, self.segmenter, spans=True)
+        weights = sum((t.weigh_characters(g, n, output) for t, g in zip(own, grams, strict=True)), np.zeros(n))
         for k, weight in enumerate(weights.tolist()):
             out[column.span(k, k + 1)[0]] += weight
         return list(zip(text, out, strict=True))

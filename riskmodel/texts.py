@@ -35,13 +35,14 @@ from .training import Progress, TrainingResult
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["cross_predict", "train_on_levels", "train_texts"]
+__all__ = ["cross_predict", "deal", "held_together", "train_on_levels", "train_texts"]
 
 Array = np.ndarray[Any, Any]
 
 MIN_PER_CLASS = 10
 _STACK_C = 1.0
 _FEATURE_C = 0.002
+_WORTH = 0.99
 _NEVER = -30.0  # log-odds of a level that no case has
 _EVEN = (0.5, 0.5, 0.5)
 _TEXT_RANGE = 200.0
@@ -210,8 +211,9 @@ class _Learner:
         self.features, self.base_terms = _read(conversations, base)
         self.opinions = (self.base_terms + base.levels.intercept) / 4
         self.texts = TextMatrix(conversations, base.segmenter)
-        groups, self.how = _groups(cases)
-        self.folds = _folds(y, groups, folds, seed)
+        by_group = len({c.author for c in cases}) > 1
+        self.how = f"cross-fitting; rows {'of one group' if by_group else 'with the same text'} are held out together"
+        self.folds = deal(y, held_together(cases), folds, seed)
 
     def cross_fit(self) -> tuple[Array, dict[int, _Stack]]:
         """Return P(level >= t) of each row by models that did not see it, and the stacks."""
@@ -226,14 +228,24 @@ class _Learner:
         out = np.full((self.n, N_OUTPUTS), _NEVER)
         stacks: dict[int, _Stack] = {}
         for t, target in self.targets.items():
-            X = np.column_stack([scores[t], self.opinions])
+            everything = np.column_stack([scores[t], self.opinions])
+            words = everything * ([1, 1] + [0] * (everything.shape[1] - 2))
+            tried = [(X, self._stacked(X, target)) for X in (words, everything)]
+            loss = [np.logaddexp(0, np.where(target, -z, z)).mean() for _, z in tried]
+            # The base's opinion must earn its place: on a matter of its own it is mere noise.
+            X, out[:, t - 1] = tried[int(loss[1] < _WORTH * loss[0])]
             stacks[t] = _fit_stack(X, target)
-            for test in self.folds:
-                part = _fit_stack(X[~test], target[~test])
-                out[test, t - 1] = X[test] @ part.weights + part.intercept
         for t, source in self.threshold.items():
             out[:, t - 1] = out[:, source - 1] if source in self.targets else -_NEVER
         return monotone(out), stacks
+
+    def _stacked(self, X: Array, target: Array) -> Array:
+        """Return the held-out log-odds of a stack of held-out scores."""
+        out = np.zeros(self.n)
+        for test in self.folds:
+            part = _fit_stack(X[~test], target[~test])
+            out[test] = X[test] @ part.weights + part.intercept
+        return out
 
     def compile(self, stacks: dict[int, _Stack]) -> tuple[Any, AdditiveModel]:
         """Fit on all rows and lay everything into a text head and an additive model."""
@@ -312,16 +324,16 @@ def _read(conversations: Sequence[Conversation], base: RiskModel, chunk: int = 4
     return np.vstack(features), np.vstack(terms)
 
 
-def _groups(cases: Sequence[Case]) -> tuple[Array, str]:
+def held_together(cases: Sequence[Case]) -> Array:
     """Return what is held out together: the table's groups, else rows with the same text."""
     if len({c.author for c in cases}) > 1:
-        return np.array([c.author for c in cases]), "cross-fitting; rows of one group are held out together"
+        return np.array([c.author for c in cases], dtype=object)
     texts = normalize_many(["\n".join(t.text for t in c.conversation.turns) for c in cases]).texts()
-    return np.array(texts, dtype=object), "cross-fitting; rows with the same text are held out together"
+    return np.array(texts, dtype=object)
 
 
-def _folds(y: Array, groups: Array, k: int, seed: int) -> list[Array]:
-    """Deal whole groups out to folds of about equal size and mix of levels."""
+def deal(y: Array, groups: Array, k: int, seed: int) -> list[Array]:
+    """Deal whole groups out to folds of about equal size and mix of levels; each fold is a mask of rows."""
     names, which = np.unique(groups.astype(str), return_inverse=True)
     k = min(k, len(names))
     size = np.bincount(which)

@@ -15,7 +15,7 @@ FLOORS = [
     {"matching", "status", "signals", "table"},
     {"heads", "pooling", "tagger", "features", "pipeline", "additive", "rules", "texthead", "textlearner"},
     {"policy", "history", "explain", "model", "frames", "evaluation", "baselines"},
-    {"artifact", "batch", "corpus", "display", "live", "report", "spark", "texts", "training", "cards", "thresholds"},
+    {"artifact", "batch", "corpus", "display", "live", "report", "spark", "texts", "training", "cards", "thresholds", "small_data", "conformal", "drift"},
     {"show", "cli", "__init__", "__main__"},
 ]
 FLOOR = {name: level for level, names in enumerate(FLOORS) for name in names}
