@@ -215,5 +215,5 @@ def _changed(a: Judged, b: Judged, most: int = 40) -> list[dict[str, Any]]:
 
 def _round(value: Any) -> Any:
     if isinstance(value, float):
-        return None if value != value else round(value, 4)
+        return None if value != value else round(float(value), 4)
     return list(value) if isinstance(value, tuple) else value

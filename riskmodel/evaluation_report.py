@@ -414,5 +414,5 @@ def _ratio(part: int, whole: int) -> float:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return None if value != value else round(value, 4)
+        return None if value != value else round(float(value), 4)
     return value

@@ -38,7 +38,7 @@ class Interval:
 
     def to_dict(self) -> dict[str, float | None]:
         """Return plain numbers; None where a value is not defined."""
-        return {k: None if v != v else round(v, 4) for k, v in (("value", self.value), ("low", self.low), ("high", self.high))}
+        return {k: None if v != v else round(float(v), 4) for k, v in (("value", self.value), ("low", self.low), ("high", self.high))}
 
 
 class Ranking:
