@@ -10,6 +10,9 @@ from .taxonomy import Level, Signal, Status, Topic
 
 __all__ = ["Action", "Assessment", "Evidence", "Finding", "ModelRef", "NotAnalysed", "Reason"]
 
+# Enumerations are read by `_value_` below: `value` is a property in Python, and a batch reads many.
+_LABELS = tuple(level.label for level in Level)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -42,8 +45,8 @@ class Evidence:
             "start": self.start,
             "end": self.end,
             "text": self.text,
-            "signal": self.signal.value,
-            "status": self.status.value,
+            "signal": self.signal._value_,
+            "status": self.status._value_,
             "source": self.source,
             "probability": self.probability,
         }
@@ -66,7 +69,7 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         return {
             "probability": self.probability,
-            "status": self.status.value,
+            "status": self.status._value_,
             "turns": list(self.turns),
             "standing": self.standing,
         }
@@ -146,11 +149,11 @@ class Assessment:
         """Return the contract's JSON object."""
         return {
             "id": self.id,
-            "level": self.level.label,
+            "level": _LABELS[self.level],
             "risk": self.risk,
-            "levels": {lv.label: p for lv, p in zip(Level, self.levels, strict=True)},
-            "topic": self.topic.value,
-            "signals": {f.signal.value: f.to_dict() for f in self.findings},
+            "levels": dict(zip(_LABELS, self.levels, strict=True)),
+            "topic": self.topic._value_,
+            "signals": {f.signal._value_: f.to_dict() for f in self.findings},
             "evidence": [e.to_dict() for e in self.evidence],
             "reasons": [r.to_dict() for r in self.reasons],
             "actions": [a.to_dict() for a in self.actions],

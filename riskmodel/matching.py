@@ -6,6 +6,7 @@ speaker, the turn before and the status are looked at afterwards, in `riskmodel.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -17,7 +18,7 @@ import numpy as np
 from .conversation import Speaker
 from .disguise import all_spellings, number_spellings, sound_key, sound_table, trivial_surface
 from .lexicon import Lexicon, Rule
-from .normalize import NormalizedTexts, without_gaps
+from .normalize import Kind, NormalizedTexts, without_gaps
 from .openings import Openings
 from .segment import Segmenter
 from .trie import WordFinder, expanded
@@ -29,6 +30,8 @@ Array = np.ndarray[Any, Any]
 _PHRASE, _EXCLUDE, _NUMBER, _SPELLING = range(4)
 CUSTOMER_SAYS, AGENT_SAYS, UNKNOWN_SAYS = 1, 2, 4
 _SENTENCE_ENDS = "。！？!?；;"
+_SENTENCE_END = re.compile(f"[{_SENTENCE_ENDS}]")
+_SOLID = np.isin(np.arange(256), [Kind.HAN, Kind.LETTER, Kind.DIGIT])
 
 
 class Match(NamedTuple):
@@ -54,6 +57,7 @@ class Matcher:
         self.segmenter = segmenter or Segmenter()
         rules = lexicon.rules
         self._heard_by = np.array([_heard_by(rule) for rule in rules], dtype=np.uint8)
+        self._whole_turn = np.array([rule.whole_turn for rule in rules], dtype=bool)
         listed = [_listed(rule) for rule in rules]  # by rule, then by role
         words = [word for lists in listed for words in lists for word in words]
         sizes = np.array([[len(words) for words in lists] for lists in listed], dtype=np.int64).reshape(-1, 4)
@@ -116,7 +120,7 @@ class Matcher:
         word, start, end = self._finder.find(column.codes)
         text = column.owners[start]
         hits, voids = self._by_word(column, sides, word, text, start, end, back)
-        hits.update(self._by_pattern(column, sides, word, text, back))
+        hits.update(self._by_pattern(column, sides, word, text))
         hits.update(self._by_sound(column))
         if back is not None:
             hits = {h for h in hits if _covers_gap(h, column.bounds, back)}
@@ -130,7 +134,16 @@ class Matcher:
         which, entry = expanded(self._owned[word[owned]], self._owned[word[owned] + 1])
         place = owned[which]
         rule, role = self._owner_rule[entry], self._owner_role[entry]
-        heard = np.flatnonzero(self._heard_by[rule] & sides[text[place]])
+        wanted = (self._heard_by[rule] & sides[text[place]]) > 0
+        if back is not None:
+            wanted &= (role == _EXCLUDE) | (back[end[place] - 1] - back[start[place]] >= end[place] - start[place])
+        alone = np.flatnonzero(wanted & self._whole_turn[rule])
+        if len(alone):  # most such words stand among others
+            spans = place[alone]
+            solid = np.concatenate([[0], np.cumsum(_SOLID[column.kinds])])
+            others = np.diff(solid[column.bounds])[text[spans]] - (solid[end[spans]] - solid[start[spans]])
+            wanted[alone[others > 0]] = False
+        heard = np.flatnonzero(wanted)
         place, rule, role = place[heard], rule[heard], role[heard]
         base = column.bounds[text[place]]
         hits: set[_Hit] = set()
@@ -147,22 +160,22 @@ class Matcher:
                 hits.add((i, r, a, b))
         return hits, voids
 
-    def _by_pattern(
-        self, column: NormalizedTexts, sides: Array, word: Array, text: Array, back: Array | None
-    ) -> Iterable[_Hit]:
+    def _by_pattern(self, column: NormalizedTexts, sides: Array, word: Array, text: Array) -> Iterable[_Hit]:
         """Yield the hits of expressions, tried where all their gates are open."""
         strings: dict[int, str] = {}
         for pattern, opened in self._openings.of(word, text, sides):
-            find = self._patterns[pattern].expression.finditer
+            expression = self._patterns[pattern].expression
+            search, find = expression.search, expression.finditer
             rule = int(self._pattern_rule[pattern])
             for i in opened:
                 string = strings.get(i)
                 if string is None:
                     string = strings[i] = column.text(i)
-                for match in find(string):
-                    start, end = match.span()
-                    if end > start:
-                        yield i, rule, start, end
+                if search(string):  # rarely
+                    for match in find(string):
+                        start, end = match.span()
+                        if end > start:
+                            yield i, rule, start, end
 
     def _by_sound(self, column: NormalizedTexts) -> Iterable[_Hit]:
         """Yield the hits of words spelled with characters that sound alike."""
@@ -266,13 +279,22 @@ def _guards_hold(rule: Rule, text: str, start: int, end: int) -> bool:
         else:
             return False
     if rule.unless:
-        left = max([text.rfind(mark, 0, start) for mark in _SENTENCE_ENDS]) + 1
-        ends = [p for mark in _SENTENCE_ENDS if (p := text.find(mark, end)) >= 0]
-        sentence = text[max(left, start - 60) : min([*ends, end + 60]) + 1]
+        sentence = text[_sentence_start(text, start) : _sentence_end(text, end) + 1]
         for word in rule.unless:
             if word in sentence:
                 return False
     return True
+
+
+def _sentence_start(text: str, start: int) -> int:
+    low = max(0, start - 60)
+    before = text[low:start]
+    return low + max([before.rfind(mark) for mark in _SENTENCE_ENDS]) + 1
+
+
+def _sentence_end(text: str, end: int) -> int:
+    found = _SENTENCE_END.search(text, end, end + 60)
+    return found.start() if found else end + 60
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -68,21 +68,43 @@ class Openings:
             yield from self._of_block(word[mine], text[mine] - first, sides[first:last], first)
 
     def _of_block(self, word: Array, text: Array, sides: Array, first: int) -> Iterator[tuple[int, list[int]]]:
-        which, entry = expanded(self._bounds[word], self._bounds[word + 1])
-        n = -(-len(sides) // 8) * 8
-        stands = np.zeros((self._n + 1, n), dtype=bool)
-        stands.ravel()[self._group[entry] * n + text[which]] = True
-        stands[-1] = True
-        rows = np.packbits(stands, axis=1)
-        heard = np.zeros((8, n), dtype=bool)
-        heard[:, : len(sides)] = (sides & np.arange(8, dtype=np.uint8)[:, None]) > 0
-        opened = np.packbits(heard, axis=1)[self._heard_by]
+        opened = _rows(self._heard_by, sides)
+        stands = self._stands(word, text, opened.shape[1])
         for gate in self._gates.T:
-            opened &= rows[gate]
+            opened &= stands[gate]
         pattern, byte = np.nonzero(opened)
         part, bit = np.nonzero(np.unpackbits(opened[pattern, byte][:, None], axis=1))
         pattern, at = pattern[part], byte[part] * 8 + bit + first
-        edges = np.flatnonzero(np.diff(pattern, prepend=-1, append=-1))
-        texts = at.tolist()
-        for a, b in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            yield int(pattern[a]), texts[a:b]
+        edges = np.flatnonzero(np.diff(pattern, prepend=-1, append=-1)).tolist()
+        names, texts = pattern[edges[:-1]].tolist(), at.tolist()
+        for name, a, b in zip(names, edges[:-1], edges[1:], strict=True):
+            yield name, texts[a:b]
+
+    def _stands(self, word: Array, text: Array, n_bytes: int) -> Array:
+        """Return a row of bits for each group: which texts hold a word of it; the last row is full."""
+        seen = np.zeros(len(self._bounds) - 1, dtype=bool)
+        seen[word] = True
+        words = np.flatnonzero(seen)
+        place = np.zeros(len(seen), dtype=np.int64)
+        place[words] = np.arange(len(words))
+        rows = np.zeros((len(words), n_bytes), dtype=np.uint8)
+        bit = np.uint8(128) >> (text & 7).astype(np.uint8)
+        np.bitwise_or.at(rows.ravel(), place[word] * n_bytes + (text >> 3), bit)
+        which, entry = expanded(self._bounds[words], self._bounds[words + 1])
+        order = np.argsort(self._group[entry], kind="stable")
+        group = self._group[entry][order]
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        stands = np.zeros((self._n + 1, n_bytes), dtype=np.uint8)
+        stands[-1] = 0xFF
+        if len(starts):
+            wide = rows.view(np.uint64)[which[order]]
+            stands.view(np.uint64)[group[starts]] = np.bitwise_or.reduceat(wide, starts, axis=0)
+        return stands
+
+
+def _rows(heard_by: Array, sides: Array) -> Array:
+    """Return a row of bits for each expression: which texts somebody says that it is for."""
+    heard = np.zeros((8, -(-len(sides) // 64) * 64), dtype=bool)
+    heard[:, : len(sides)] = (sides & np.arange(8, dtype=np.uint8)[:, None]) > 0
+    rows: Array = np.packbits(heard, axis=1)[heard_by]
+    return rows

@@ -108,9 +108,8 @@ class Policy:
             if item.signal is Signal.CUSTOMER_INSULT and item.probability >= self.low_confidence:
                 insults.add(item.turn)
             if item.source.startswith("rule:"):
-                for pattern, floor in self.rule_floors:
-                    if fnmatch.fnmatchcase(item.source[5:], pattern):
-                        yield floor, item.source[5:]
+                for floor in _floors_of_rule(self.rule_floors, item.source[5:]):
+                    yield floor, item.source[5:]
                 if item.source == _LARGE_FOLLOWING and {Signal.SOCIAL_EXPOSURE, Signal.MEDIA_EXPOSURE} & set(sure):
                     yield self.combinations["large_following_with_exposure"], "large_following_with_exposure"
         if len(insults) >= 2:
@@ -149,6 +148,11 @@ class Policy:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (read_policy, (self.source,))
+
+
+@lru_cache(maxsize=4096)
+def _floors_of_rule(rule_floors: tuple[tuple[str, Level], ...], name: str) -> tuple[Level, ...]:
+    return tuple(floor for pattern, floor in rule_floors if fnmatch.fnmatchcase(name, pattern))
 
 
 @lru_cache(maxsize=1)

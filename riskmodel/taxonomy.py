@@ -61,10 +61,11 @@ class Status(StrEnum):
     ASKED = "asked"
     REPORTED = "reported"
 
-    @property
-    def counts(self) -> bool:
-        """Whether the status makes the signal count towards level and actions."""
-        return self in (Status.THREATENED, Status.DONE)
+    #: Whether the status makes the signal count towards level and actions.
+    counts: bool
+
+    def __init__(self, value: str) -> None:
+        self.counts = value in ("threatened", "done")
 
 
 class Signal(StrEnum):
