@@ -67,19 +67,12 @@ def compile_levels(levels: LevelClassifier, X: Array) -> AdditiveModel:
     X : ndarray
         Training features, for the baseline.
     """
-    if len(levels.models_) != 3:
-        raise ValueError(f"{len(levels.models_)} thresholds; expected 3, one for each of low, high and critical")
-    knots, values, intercepts = [], [], []
-    for model, (slope, offset) in zip(levels.models_, levels.sigmoids_, strict=True):
-        spline, scaler, regression = (step for _, step in model.steps)
-        coef = regression.coef_[0] / scaler.scale_
-        intercepts.append(slope * (regression.intercept_[0] - coef @ scaler.mean_) + offset)
-        corners = np.array([b.t[1:-1] for b in spline.bsplines_])  # degree 1: one extra knot at each end
-        knots.append(corners)
-        values.append(slope * coef.reshape(corners.shape))
-    if not all(np.array_equal(knots[0], k) for k in knots):
-        raise ValueError("the thresholds have different corners")
-    compiled = AdditiveModel(knots[0], np.array(values), np.array(intercepts), np.zeros((3, X.shape[1])))
+    if len(levels.coef_) != 3:
+        raise ValueError(f"{len(levels.coef_)} thresholds; expected 3, one for each of low, high and critical")
+    slope, offset = levels.sigmoids_.T
+    compiled = AdditiveModel(
+        levels.knots_, slope[:, None, None] * levels.coef_, slope * levels.intercept_ + offset, np.zeros((3, X.shape[1]))
+    )
     baseline = compiled.terms(X).mean(axis=0).T
     return AdditiveModel(compiled.knots, compiled.values, compiled.intercept, np.ascontiguousarray(baseline))
 

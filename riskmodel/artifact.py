@@ -31,7 +31,7 @@ import orjson
 from .additive import N_THRESHOLDS, AdditiveModel
 from .assessment import ModelRef
 from .errors import ArtifactError
-from .heads import AGENT_HEADS, CUSTOMER_HEADS, N_RULE_ROWS, CompiledTagger, TurnModel
+from .heads import AGENT_HEADS, CUSTOMER_HEADS, CompiledTagger, TurnModel
 from .lexicon import pack_rules, unpack_rules
 from .model import RiskModel
 from .ngrams import MAX_N, NgramTable
@@ -41,11 +41,13 @@ from .segment import Segmenter, domain_words
 from .taxonomy import Topic
 
 if TYPE_CHECKING:
-    from .texthead import TextHead
+    pass
+from .texthead import TextHead
+from .trust import N_RULE_COLUMNS, N_TIERS, TurnTrust
 
 __all__ = ["FORMAT", "load_model", "load_pipeline", "save_model"]
 
-FORMAT = 2
+FORMAT = 3
 _FILES = ("weights.npz", "rules.json", "policy.toml", "words.txt")
 _TEXT_TABLES = tuple(f"text_{side}_{kind}" for side in ("customer", "agent") for kind in ("chars", "words", "near"))
 _MAX_BYTES = 256 * 1024 * 1024
@@ -220,8 +222,9 @@ def _arrays(model: RiskModel) -> dict[str, Array]:
         out[f"{side}_keys"] = part.table.keys
         out[f"{side}_idf"] = part.table.idf
         out[f"{side}_weights"] = part.table.weights.astype(np.float16)
-        out[f"{side}_rules"] = part.rule_weights.astype(np.float32)
         out[f"{side}_intercept"] = part.intercept
+        for name in ("knots", "values", "rules", "intercept"):
+            out[f"{side}_trust_{name}"] = getattr(part.trust, name)
     if model.text is not None:
         for name, table in zip(_TEXT_TABLES, model.text.tables, strict=True):
             out[f"{name}_keys"] = table.keys
@@ -281,9 +284,21 @@ def _turn_model(arrays: Mapping[str, Array], side: str, n_heads: int, card: Mapp
             _checked(arrays, f"{side}_weights", (n, n_heads + len(Topic)), where).astype(np.float32),
             card["max_n"],
         ),
-        _checked(arrays, f"{side}_rules", (N_RULE_ROWS, n_heads), where).astype(np.float64),
         _checked(arrays, f"{side}_intercept", (n_heads,), where),
+        _trust(arrays, side, n_heads, where),
     )
+
+
+def _trust(arrays: Mapping[str, Array], side: str, n_heads: int, where: str) -> TurnTrust:
+    knots = arrays.get(f"{side}_trust_knots", np.zeros(0))
+    n_knots = knots.shape[1] if knots.ndim == 2 else 0
+    shapes = {
+        "knots": (n_heads + 1, n_knots),
+        "values": (n_heads + 1, n_knots, n_heads),
+        "rules": (N_RULE_COLUMNS, N_TIERS, n_heads),
+        "intercept": (n_heads,),
+    }
+    return TurnTrust(**{name: _checked(arrays, f"{side}_trust_{name}", shape, where) for name, shape in shapes.items()})
 
 
 def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...], where: str) -> Array:

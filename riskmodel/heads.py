@@ -14,9 +14,9 @@ import numpy as np
 from .lexicon import Lexicon, default_lexicon
 from .matching import matcher_for
 from .ngrams import NgramTable
-from .signals import RuleHit
 from .table import AGENT, CUSTOMER, TurnTable, build_table
-from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, OUTSIDE_STEPS, SIGNALS, Signal, Status
+from .taxonomy import AGENT_SIGNALS, CUSTOMER_SIGNALS, OUTSIDE_STEPS, Signal, Status
+from .trust import TurnTrust, readings
 
 if TYPE_CHECKING:
     from .conversation import Conversation
@@ -27,13 +27,11 @@ __all__ = [
     "DECIDING_HEADS",
     "HEADS",
     "MOOD_HEADS",
-    "N_RULE_ROWS",
     "CompiledTagger",
     "TurnModel",
     "TurnReader",
     "TurnScores",
     "reach",
-    "rule_rows",
     "topic_shares",
 ]
 
@@ -51,11 +49,6 @@ _CRITICAL = frozenset(
     {Signal.GROUP_ACTION, Signal.VIOLENCE_THREAT, Signal.SELF_HARM, Signal.PRIVACY_BREACH, Signal.AGENT_ABUSE, Signal.AGENT_PRIVACY_VIOLATION}
 )
 _HIGH = _CRITICAL | OUTSIDE_STEPS | set(AGENT_SIGNALS) | {Signal.SAFETY_INCIDENT, Signal.REPEAT_COMPLAINT}
-_N_STATUS = len(Status)
-_N_TIERS = 3  # a rule is a hint, strong, or sure
-N_RULE_ROWS = len(SIGNALS) * _N_STATUS * _N_TIERS
-_STATUS_INDEX = {s: i for i, s in enumerate(Status)}
-_SIGNAL_INDEX = {s: i for i, s in enumerate(SIGNALS)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +73,8 @@ class TurnModel:
     """The tagger of one side in its compiled form."""
 
     table: NgramTable
-    rule_weights: Array  # (N_RULE_ROWS, n_heads)
-    intercept: Array
+    intercept: Array  # of the n-gram heads, (n_heads,)
+    trust: TurnTrust
 
     def score(self, table: TurnTable, side: int) -> tuple[Array, Array]:
         """Return log-odds of the heads and of the topics for every turn; zeros for the other side."""
@@ -90,13 +83,14 @@ class TurnModel:
         turns = np.flatnonzero(table.side == side)
         if len(turns):
             texts, where = np.unique(table.text_of[turns], return_inverse=True)
-            projected = self.table.project(table.column.take(texts))
-            projected[:, :heads] += self.intercept
+            column = table.column.take(texts)
+            projected = self.table.project(column)
+            words = readings(projected[:, :heads] + self.intercept, np.diff(column.bounds) - 1)
+            projected[:, :heads] = self.trust.base(words)
             out[turns] = projected[where]
             for turn, hits in table.hits.items():
                 if table.side[turn] == side:
-                    for row in rule_rows(hits):
-                        out[turn, :heads] += self.rule_weights[row]
+                    self.trust.add_rules(out[turn, :heads], hits)
         return out[:, :heads], out[:, heads:]
 
 
@@ -119,20 +113,6 @@ def reach(signal: Signal, status: Status) -> int:
     if signal in _CRITICAL or (signal in OUTSIDE_STEPS and status is Status.DONE):
         return 3
     return 2 if signal in _HIGH else 1
-
-
-def rule_rows(hits: Sequence[RuleHit]) -> list[int]:
-    """Return the rows of `rule_weights` that a turn's hits switch on: signal × status × how sure."""
-    return sorted(
-        {
-            (_SIGNAL_INDEX[h.signal] * _N_STATUS + _STATUS_INDEX[h.status]) * _N_TIERS + _tier(h.rule.confidence)
-            for h in hits
-        }
-    )
-
-
-def _tier(confidence: float) -> int:
-    return 0 if confidence < 0.65 else 1 if confidence < 0.9 else 2
 
 
 class TurnReader:

@@ -8,14 +8,15 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, StratifiedKFold
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from .additive import monotone
 from .features import ConversationFeatures
 from .tagger import SignalTagger
+from .trust import hats
+from .trust_fit import corners
 
 __all__ = ["LevelClassifier", "make_risk_pipeline"]
 
@@ -41,7 +42,9 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : ndarray, the levels in order
-    models_ : list of Pipeline, one a threshold
+    knots_ : ndarray, shape (n_features, n_knots), the corners of each feature's function
+    coef_ : ndarray, shape (n_thresholds, n_features, n_knots), what the functions are there
+    intercept_ : ndarray, shape (n_thresholds,)
     sigmoids_ : ndarray, shape (n_thresholds, 2), slope and offset of each calibration
     """
 
@@ -78,7 +81,17 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("all cases have the same level; at least two levels are needed")
         weight = _check_sample_weight(sample_weight, X)
         calibration = weight if calibration_weight is None else np.asarray(calibration_weight, dtype=float)
-        self.models_, sigmoids = [], []
+        self.knots_ = np.ascontiguousarray(corners(X, self.n_knots).T)
+        basis = hats(X, self.knots_).reshape(len(X), -1)
+        scale = np.maximum(basis.std(axis=0), 1e-9)
+        centre = basis.mean(axis=0)
+        basis = ((basis - centre) / scale).astype(np.float32)
+
+        def learn(rows: Array, target: Array) -> LogisticRegression:
+            model = LogisticRegression(C=self.C, max_iter=3000, tol=1e-3)
+            return model.fit(basis[rows], target[rows], sample_weight=weight[rows])
+
+        coef, intercept, sigmoids = [], [], []
         for k in range(len(self.classes_) - 1):
             target = y > k
             known = np.ones(len(y), dtype=bool) if k or unsure_low is None else ~np.asarray(unsure_low, dtype=bool)
@@ -86,22 +99,15 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             for train, test in self._folds(X, target, groups):
                 train = train[known[train]]
                 if len(np.unique(target[train])) == 2:
-                    held_out[test] = self._fit_one(X[train], target[train], weight[train]).decision_function(X[test])
+                    held_out[test] = learn(train, target).decision_function(basis[test])
             held_out[~known] = np.nan
-            corners = _corners(X, self.n_knots)
-            self.models_.append(self._fit_one(X[known], target[known], weight[known], corners))
+            model = learn(np.flatnonzero(known), target)
+            unscaled = model.coef_[0].astype(np.float64) / scale
+            coef.append(unscaled.reshape(self.knots_.shape))
+            intercept.append(float(model.intercept_[0]) - float(unscaled @ centre))
             sigmoids.append(_sigmoid(held_out, target, calibration))
-        self.sigmoids_ = np.array(sigmoids)
+        self.coef_, self.intercept_, self.sigmoids_ = np.array(coef), np.array(intercept), np.array(sigmoids)
         return self
-
-    def _fit_one(self, X: Array, target: Array, weight: Array, corners: Array | None = None) -> Pipeline:
-        corners = _corners(X, self.n_knots) if corners is None else corners
-        model = make_pipeline(
-            SplineTransformer(degree=1, knots=corners, extrapolation="constant"),
-            StandardScaler(),
-            LogisticRegression(C=self.C, max_iter=3000, tol=1e-3),
-        )
-        return model.fit(X, target, logisticregression__sample_weight=weight)
 
     def _folds(self, X: Array, target: Array, groups: Array | None) -> list[tuple[Array, Array]]:
         if groups is not None and len(np.unique(groups)) >= 2:
@@ -113,7 +119,8 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return calibrated log-odds of "at least", shape (n_samples, n_thresholds)."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False)
-        raw = np.column_stack([m.decision_function(X) for m in self.models_])
+        basis = hats(X, self.knots_).reshape(len(X), -1)
+        raw = basis @ self.coef_.reshape(len(self.coef_), -1).T + self.intercept_
         calibrated: Array = raw * self.sigmoids_[:, 0] + self.sigmoids_[:, 1]
         return calibrated
 
@@ -133,20 +140,6 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         predicted: Array = self.classes_[(self.predict_at_least(X) >= 0.5).sum(axis=1)]
         return predicted
-
-
-def _corners(X: Array, n: int) -> Array:
-    """Return rising corners for each feature, shape (n, n_features).
-
-    Half way between even steps and quantiles: quantiles alone coincide where a feature is mostly
-    zero, even steps alone leave the crowded end without corners.
-    """
-    low, high = X.min(axis=0), X.max(axis=0)
-    flat = high - low < 1e-9
-    low, high = np.where(flat, low - 1, low), np.where(flat, high + 1, high)
-    even = np.linspace(low, high, n)
-    quantiles = np.quantile(X, np.linspace(0, 1, n), axis=0)
-    return np.where(flat, even, (even + quantiles) / 2)
 
 
 def _sigmoid(score: Array, target: Array, weight: Array) -> tuple[float, float]:

@@ -42,6 +42,7 @@ class Policy:
     thresholds: tuple[float, float, float]
     floor_confidence: float
     low_confidence: float
+    floor_risk: float
     floors: Mapping[Signal, Level]
     floors_when_done: Mapping[Signal, Level]
     rule_floors: tuple[tuple[str, Level], ...]
@@ -77,6 +78,9 @@ class Policy:
             if p >= threshold:
                 level = Level(k)
         floors = list(self.floors_of(findings, evidence))
+        if at_least[1] < self.floor_risk:
+            # A signal alone against everything else that was said: it counts, but wakes nobody.
+            floors = [(min(floor, Level.LOW), reason) for floor, reason in floors]
         level = max([level, *(f for f, _ in floors)])
         if past_complaints + 1 >= self.complaints and level >= self.counts_from:
             floors.append((self.history_level, "history"))
@@ -194,6 +198,7 @@ def read_policy(text: str, where: str = "policy") -> Policy:
         (check.share("thresholds.low"), check.share("thresholds.high"), check.share("thresholds.critical")),
         check.share("confidence.floor"),
         check.share("confidence.low"),
+        check.share("confidence.risk") if "risk" in data.get("confidence", {}) else 0.0,
         floors,
         check.levels("floors_when_done", Signal),
         tuple(check.levels("rules", str).items()),

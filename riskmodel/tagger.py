@@ -1,7 +1,8 @@
 """The learned tagger: how likely each turn carries each signal, from its words and the rules' hits.
 
-One linear model a head. A customer's and an agent's turns have vocabularies and heads of their own.
-Scores are additive over n-grams and hits, so they can be laid back on the characters exactly.
+First one linear model a head over the turn's n-grams, so that what the words say can be laid back on
+the characters exactly; then an additive model that weighs all heads and the rules' hits against each
+other. A customer's and an agent's turns have vocabularies and heads of their own.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from .errors import TrainingError
 from .heads import (
     HEADS,
     MOOD_HEADS,
-    N_RULE_ROWS,
     TurnModel,
     TurnReader,
     TurnScores,
     reach,
-    rule_rows,
     topic_shares,
 )
 from .lexicon import Lexicon
 from .ngrams import NgramTable, rounded
 from .table import AGENT, CUSTOMER, TurnTable
 from .taxonomy import Level, Signal, Status, Topic
+from .trust import N_RULE_COLUMNS, readings, rule_tiers
+from .trust_fit import fit_trust
 from .vectorizer import NgramVectorizer
 
 __all__ = ["SignalTagger"]
 
 Array = np.ndarray[Any, Any]
 
-_MIN_CLEAN = 8
+_TRUST_FOLDS = 3  # of the second stage, which has few weights and needs few folds
 
 
 class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
@@ -54,11 +55,11 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
         The n-grams (see `NgramVectorizer`).
     C, topic_C : float
         Inverse strength of the regularisation of the signal heads and of the topics.
-    rule_C : float
-        The same for the weights of rule hits.
+    trust_C : float
+        The same for the additive models that weigh words and rules against each other.
     tuned_on : tuple of str
         Authors whose cases the rules were written with. There the rules look better than they are,
-        so their weights are learned from the other authors.
+        so how far to trust them is learned from the other authors.
     cv : int
         Folds of `cross_score`; cases of one author stay together.
     lexicon : Lexicon, optional
@@ -78,7 +79,7 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
         min_df: int = 2,
         C: float = 24.0,
         topic_C: float = 10.0,
-        rule_C: float = 1.0,
+        trust_C: float = 0.003,
         tuned_on: tuple[str, ...] = (),
         cv: int = 5,
         lexicon: Lexicon | None = None,
@@ -88,7 +89,7 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
         self.min_df = min_df
         self.C = C
         self.topic_C = topic_C
-        self.rule_C = rule_C
+        self.trust_C = trust_C
         self.tuned_on = tuned_on
         self.cv = cv
         self.lexicon = lexicon
@@ -133,37 +134,39 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
         labelled = np.unique(table.text_of[turns[targets.whole[turns]]])
         vectorizer = NgramVectorizer(self.max_n, self.min_df).fit(table.column.take(labelled))
         ngrams = vectorizer.transform(table.column.take(texts))[where]
-        rules = _rule_matrix(table, turns)
         y, weight = targets.of(side, turns)
         author = targets.author[turns]
         folds = _folds(author, self.cv)
-        clean = ~np.isin(author, list(self.tuned_on))
 
-        def learn(h: int) -> tuple[Array, float, Array, Array]:
+        def learn(h: int) -> tuple[Array, float, Array]:
             use = weight[:, h] > 0
             w, b = _fit_head(ngrams[use], y[use, h], weight[use, h], self.C)
-            score = np.zeros(len(turns))
+            held_out = np.zeros(len(turns))
             for test in folds:
                 seen = use & ~test
                 wf, bf = _fit_head(ngrams[seen], y[seen, h], weight[seen, h], self.C)
-                score[test] = ngrams[test] @ wf + bf
-            trusted = use & clean if y[use & clean, h].sum() >= _MIN_CLEAN else use
-            trust, offset, by_rule = _fit_trust(score, rules, y[:, h], trusted, self.rule_C)
-            held_out = np.zeros(len(turns))
-            for test in folds:
-                part = _fit_trust(score, rules, y[:, h], trusted & ~test, self.rule_C)
-                held_out[test] = part[0] * score[test] + part[1] + rules[test] @ part[2]
-            return w * trust, b * trust + offset, by_rule, held_out
+                held_out[test] = ngrams[test] @ wf + bf
+            return w, b, held_out
 
         fitted = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(
             joblib.delayed(learn)(h) for h in range(len(heads))
         )
+        clean = ~np.isin(author, list(self.tuned_on))
+        use = weight > 0
+        if clean.any():
+            use &= clean[:, None]
+        words = readings(np.array([f[2] for f in fitted]).T, table.lengths[turns])
+        tiers = np.zeros((len(turns), N_RULE_COLUMNS), dtype=np.int8)
+        for row, turn in enumerate(turns.tolist()):
+            for column, tier in rule_tiers(table.hits.get(turn, ())).items():
+                tiers[row, column] = tier
+        trust, held_out = fit_trust(words, tiers, y, use, self.trust_C, _folds(author, _TRUST_FOLDS), self.n_jobs)
         scores = np.zeros((table.n_turns, len(heads)))
-        scores[turns] = np.array([f[3] for f in fitted]).T
+        scores[turns] = held_out
         model = TurnModel(
             NgramTable(vectorizer.keys_, vectorizer.idf_, rounded(np.array([f[0] for f in fitted]).T), self.max_n),
-            rounded(np.array([f[2] for f in fitted]).T).astype(np.float64),
             rounded(np.array([f[1] for f in fitted])).astype(np.float64),
+            trust,
         )
         return model, scores, ngrams
 
@@ -274,24 +277,3 @@ def _folds(groups: Array, k: int) -> list[Array]:
         mask[test] = True
         out.append(mask)
     return out
-
-
-def _rule_matrix(table: TurnTable, turns: Array) -> sp.csr_matrix:
-    at = {turn: row for row, turn in enumerate(turns.tolist())}
-    rows: list[int] = []
-    columns: list[int] = []
-    for turn, hits in table.hits.items():
-        if turn in at:
-            switched = rule_rows(hits)
-            rows.extend([at[turn]] * len(switched))
-            columns.extend(switched)
-    return sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(turns), N_RULE_ROWS))
-
-
-def _fit_trust(score: Array, rules: sp.csr_matrix, y: Array, use: Array, C: float) -> tuple[float, float, Array]:
-    """Learn how far to trust the n-grams' held-out score and each kind of rule hit beside it."""
-    if not y[use].any() or y[use].all():
-        return 1.0, 0.0, np.zeros(rules.shape[1])
-    X = sp.hstack([sp.csr_matrix(score[use, None] / 2), rules[use]]).tocsr()
-    model = LogisticRegression(C=C, solver="liblinear", random_state=0).fit(X, y[use])
-    return float(model.coef_[0, 0]) / 2, float(model.intercept_[0]), model.coef_[0, 1:]

@@ -13,7 +13,7 @@ FLOORS = [
     {"disguise", "gates", "judgeable", "lexicon", "normalize", "personal", "addresses", "privacy", "readers", "segment", "wording", "cases", "labelled", "grams", "svg"}
     | {"ngrams", "openings", "trie", "vectorizer"},
     {"matching", "status", "signals", "table"},
-    {"heads", "pooling", "tagger", "features", "pipeline", "additive", "rules", "texthead", "textlearner"},
+    {"heads", "trust", "trust_fit", "pooling", "tagger", "features", "pipeline", "additive", "rules", "texthead", "textlearner"},
     {"policy", "history", "explain", "model", "frames", "evaluation", "baselines"},
     {"artifact", "batch", "corpus", "display", "live", "report", "spark", "texts", "training", "cards", "thresholds", "small_data", "conformal", "drift"},
     {"show", "cli", "__init__", "__main__"},

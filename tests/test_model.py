@@ -14,8 +14,10 @@ from riskmodel import Assessment, Conversation, Level, Signal, Speaker, Turn
 from riskmodel.additive import compile_levels
 from riskmodel.cases import Case
 from riskmodel.features import ConversationFeatures
-from riskmodel.heads import CUSTOMER_HEADS, rule_rows
+from riskmodel.heads import CUSTOMER_HEADS
 from riskmodel.pipeline import LevelClassifier
+from riskmodel.trust import N_RULE_COLUMNS, readings, rule_tiers
+from riskmodel.trust_fit import design
 from riskmodel.vectorizer import NgramVectorizer
 
 
@@ -38,10 +40,15 @@ def test_compiled_scores_equal_the_sparse_product(model: riskmodel.RiskModel, co
     reference.keys_, reference.idf_ = part.table.keys, part.table.idf
     turns = np.flatnonzero(table.side == 0)
     matrix: sp.csr_matrix = reference.transform(table.column.take(table.text_of[turns]))
-    wanted = matrix @ part.table.weights[:, : len(CUSTOMER_HEADS)].astype(float) + part.intercept
+    words = matrix @ part.table.weights[:, : len(CUSTOMER_HEADS)].astype(float) + part.intercept
+    tiers = np.zeros((len(turns), N_RULE_COLUMNS))
     for row, turn in enumerate(turns.tolist()):
-        for k in rule_rows(table.hits.get(turn, ())):
-            wanted[row] += part.rule_weights[k]
+        for column, tier in rule_tiers(table.hits.get(turn, ())).items():
+            tiers[row, column] = tier
+    basis = design(readings(words, table.lengths[turns]), tiers, part.trust.knots)
+    n = len(CUSTOMER_HEADS)
+    weights = np.concatenate([part.trust.values.reshape(-1, n), part.trust.rules.reshape(-1, n)])
+    wanted = basis @ weights + part.trust.intercept
     np.testing.assert_allclose(model.tagger.score(table).customer[turns], wanted, rtol=0, atol=1e-9)
 
 
