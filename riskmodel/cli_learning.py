@@ -27,6 +27,7 @@ LabelsOption = Annotated[str | None, typer.Option("--labels", help="Own names of
 ModelOption = Annotated[Path | None, typer.Option("--model", help="Model folder; the package's own by default.")]
 LangOption = Annotated[str | None, typer.Option("--lang", help="zh or en; by locale, else Chinese.")]
 ContactsOption = Annotated[float, typer.Option("--contacts-per-day", min=1, help="For alerts a day.")]
+ShareOption = Annotated[float | None, typer.Option("--serious-share", min=0, max=1, help="Share of high and critical among the contacts; by default as among the cases.")]
 RepeatsOption = Annotated[int, typer.Option("--repeats", min=10, help="Bootstrap samples behind each interval.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of everything that is left to chance.")]
 OutOption = Annotated[Path | None, typer.Option("-o", "--output", help="Results as .json or as a self-contained .html; words are shown in any case.")]
@@ -97,6 +98,7 @@ def evaluate(
     id: IdOption = None,
     labels: LabelsOption = None,
     contacts_per_day: ContactsOption = 1000,
+    serious_share: ShareOption = None,
     repeats: RepeatsOption = 1000,
     seed: SeedOption = 0,
     lang: LangOption = None,
@@ -116,13 +118,14 @@ def evaluate(
     cases, scheme = (load_cases("test", corpus), None) if corpus else _read(labelled or [], text, label, group, id, labels, bad)
     loaded = load_model(model)
     binary = scheme is not None and scheme.kind == "binary"
-    report = measure(loaded, cases, binary=binary, contacts_per_day=contacts_per_day, repeats=repeats, seed=seed)
+    report = measure(
+        loaded, cases, binary=binary, contacts_per_day=contacts_per_day, serious_share=serious_share, repeats=repeats, seed=seed
+    )
     tongue = language(lang)
     show_report(report, tongue)
     rows: dict[str, Any] = {"riskmodel": report.metrics.to_dict()}
     if corpus:
         rows.update(compare_baselines(load_cases("train", corpus), cases))
-    if report.has_signals:
         show_metrics(rows, tongue)
     _write(output, {**rows, "report": report.to_dict()}, lambda: report.html(tongue))
     _end(bad, lang)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
+from .evaluation_stats import wilson
 from .normalize import normalize_many
 from .segment import Segmenter
 from .taxonomy import SIGNALS, Status
@@ -116,16 +117,9 @@ def signal_drift(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 
 def _difference_interval(k_a: int, n_a: int, k_b: int, n_b: int) -> tuple[float, float]:
     """Return Newcombe's interval of the difference of two shares: right for rare signals, too."""
-    (p_a, l_a, u_a), (p_b, l_b, u_b) = _wilson(k_a, n_a), _wilson(k_b, n_b)
-    d = p_b - p_a
-    return d - float(np.hypot(p_b - l_b, u_a - p_a)), d + float(np.hypot(u_b - p_b, p_a - l_a))
-
-
-def _wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float, float]:
-    p = k / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return p, float(middle - half), float(middle + half)
+    a, b = wilson(k_a, n_a), wilson(k_b, n_b)
+    d = b.value - a.value
+    return d - float(np.hypot(b.value - b.low, a.high - a.value)), d + float(np.hypot(b.high - b.value, a.value - a.low))
 
 
 def score_drift(before: pd.DataFrame, after: pd.DataFrame, *, column: str = "risk", bins: int = 10) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from .evaluation_stats import (
     macro_f1,
     weighted_kappa,
     weighted_share,
+    wilson,
 )
 from .model import RiskModel
 from .taxonomy import SIGNALS, Level, Status
@@ -215,7 +216,8 @@ def measure(
         Share of high and critical conversations among the contacts. By default as among the cases, which is
         right only where the cases are a fair sample.
     repeats, seed : int
-        Bootstrap samples of conversations behind each interval.
+        Bootstrap samples of conversations behind each interval; shares in slices, which may be small,
+        have Wilson's.
     """
     judged = judge(model, cases, binary=binary)
     samples = bootstrap_weights(len(judged.cases), repeats, seed)
@@ -223,7 +225,7 @@ def measure(
     metrics = evaluate(model, cases, early=labelled)
     tables = {
         "alarms": _alarms(judged, model.policy.thresholds[1], contacts_per_day, serious_share),
-        "slices": _slices(judged, samples),
+        "slices": _slices(judged),
         "signals": _signals(judged, metrics) if labelled else [],
         "statuses": _statuses(judged) if labelled else [],
         "calibration": _calibration(judged),
@@ -263,7 +265,7 @@ def _alarms(judged: Judged, own: float, contacts: float, share: float | None) ->
     return rows
 
 
-def _slices(judged: Judged, samples: Array) -> list[dict[str, Any]]:
+def _slices(judged: Judged) -> list[dict[str, Any]]:
     members: dict[tuple[str, str], list[int]] = {}
     for i, case in enumerate(judged.cases):
         for name in slices_of(case):
@@ -277,8 +279,8 @@ def _slices(judged: Judged, samples: Array) -> list[dict[str, Any]]:
         inside[own] = True
         risk = Ranking(serious[inside], judged.risk[inside])
         ones = np.ones(len(own))
-        recall = _share_interval(alarmed, inside & serious, samples)
-        alarms = _share_interval(alarmed, inside & ~serious, samples)
+        recall = _share_interval(alarmed, inside & serious)
+        alarms = _share_interval(alarmed, inside & ~serious)
         rows.append(
             {
                 "dimension": dimension,
@@ -300,15 +302,8 @@ def _slices(judged: Judged, samples: Array) -> list[dict[str, Any]]:
     return rows
 
 
-def _share_interval(flag: Array, among: Array, samples: Array) -> Interval:
-    """Return a share with its interval; all samples at once."""
-    if not among.any():
-        return Interval(float("nan"), float("nan"), float("nan"))
-    own = samples[:, among]
-    total = own.sum(axis=1)
-    drawn = (own @ flag[among].astype(np.int64))[total > 0] / total[total > 0]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(float(flag[among].mean()), float(low), float(high))
+def _share_interval(flag: Array, among: Array) -> Interval:
+    return wilson(int(flag[among].sum()), int(among.sum()))
 
 
 def _signals(judged: Judged, metrics: Metrics) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ __all__ = [
     "macro_f1",
     "weighted_kappa",
     "weighted_share",
+    "wilson",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -102,6 +103,16 @@ def weighted_share(value: Array, among: Array, weight: Array) -> float:
     w = weight * among
     total = w.sum()
     return float((w * value).sum() / total) if total > 0 else float("nan")
+
+
+def wilson(k: int, n: int, z: float = 1.96) -> Interval:
+    """Return a share of n independent conversations with Wilson's interval: honest where k is 0 or n."""
+    if not n:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    p = k / n
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return Interval(p, float(middle - half), float(middle + half))
 
 
 def macro_f1(y: Array, called: Array, weight: Array) -> float:

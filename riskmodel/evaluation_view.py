@@ -49,7 +49,7 @@ def _number(key: str, value: Any) -> str:
         return str(value)
     if key in _PERCENT:
         return f"{100 * value:.1f} %"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
+    return f"{value:,.1f}" if key.endswith("per_day") else f"{value:.3f}"
 
 
 def show_interval(key: str, found: Interval) -> str:
