@@ -64,16 +64,9 @@ class NgramTable:
         self.keys, self.idf, self.weights, self.max_n = keys, idf, weights, max_n
         # Frequent n-grams (small idf) stand together, so that most of what a text needs is in the cache.
         order = np.argsort(idf, kind="stable")
-        sorted_keys = keys[order]
-        by_key = np.argsort(sorted_keys)
-        prefix = sorted_keys >> np.uint64(16)
-        at = np.minimum(np.searchsorted(sorted_keys[by_key], prefix), max(len(keys) - 1, 0))
-        parents = np.where(prefix == 0, 0, by_key[at] + 1) if len(keys) else np.zeros(0, np.int64)
-        symbols = (sorted_keys & np.uint64(0xFFFF)).astype(np.int64)
-        whole = (prefix == 0) | (sorted_keys[by_key[at]] == prefix) if len(keys) else np.zeros(0, bool)
-        if not whole.all():  # a node of its own that nothing leads to
-            parents[~whole] = np.flatnonzero(~whole) + 1
-        self._trie = Trie(parents, symbols)
+        node = np.empty(len(keys), dtype=np.int64)
+        node[order] = np.arange(1, len(keys) + 1)
+        self._trie = Trie(_parents(keys, node)[order], (keys & np.uint64(0xFFFF)).astype(np.int64)[order])
         self._idf = np.concatenate([[0.0], idf[order].astype(np.float64)])
         self._square = self._idf * self._idf
         # The products are exact: 24 bits times 11.
@@ -155,6 +148,17 @@ class NgramTable:
 
     def __reduce__(self) -> tuple[object, ...]:
         return (NgramTable, (self.keys, self.idf, self.weights, self.max_n))
+
+
+def _parents(keys: Array, node: Array) -> Array:
+    """Return the node of each key without its last character; its own where there is none."""
+    by_key = np.arange(len(keys)) if (keys[1:] > keys[:-1]).all() else np.argsort(keys)
+    sorted_keys = keys[by_key]
+    prefix = keys >> np.uint64(16)
+    at = np.minimum(np.searchsorted(sorted_keys, prefix), max(len(keys) - 1, 0))
+    known = sorted_keys[at] == prefix
+    parents: Array = np.where(prefix == 0, 0, np.where(known, node[by_key[at]], node))
+    return parents
 
 
 def rounded(coefficients: Array) -> Array:

@@ -280,9 +280,9 @@ def _tables() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     table = np.arange(_SIZE, dtype=np.uint32)
     kinds = np.zeros(_SIZE, dtype=np.uint8)
     # Everything outside the Han and Hangul blocks is small enough to ask the Unicode database.
-    for code in (*range(0x80, 0x3400), *range(0xF900, 0xFB00), *range(0xFE00, 0x10000), *range(0x1F100, 0x1F200)):
-        char = chr(code)
-        folded = unicodedata.normalize("NFKC", char).lower()
+    asked = [chr(c) for c in (*range(0x80, 0x3400), *range(0xF900, 0xFB00), *range(0xFE00, 0x10000), *range(0x1F100, 0x1F200))]
+    for char, folded in zip(asked, unicodedata.normalize("NFKC", "\n".join(asked)).lower().split("\n"), strict=True):
+        code = ord(char)
         if len(folded) > 1 and (code >= 0x1F100 or 0x2460 <= code < 0x2500):
             folded = folded.strip("().,")  # 🄐 and ⑴ hold one letter or digit
         if len(folded) == 1 and folded != char:
