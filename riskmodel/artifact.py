@@ -39,11 +39,10 @@ from .policy import Policy, read_policy
 from .pooling import FEATURE_NAMES
 from .segment import Segmenter, domain_words
 from .taxonomy import Topic
+from .trust import N_RULE_COLUMNS, N_TIERS, TurnTrust
 
 if TYPE_CHECKING:
-    pass
-from .texthead import TextHead
-from .trust import N_RULE_COLUMNS, N_TIERS, TurnTrust
+    from .texthead import TextHead
 
 __all__ = ["FORMAT", "load_model", "load_pipeline", "save_model"]
 
@@ -51,6 +50,7 @@ FORMAT = 3
 _FILES = ("weights.npz", "rules.json", "policy.toml", "words.txt")
 _TEXT_TABLES = tuple(f"text_{side}_{kind}" for side in ("customer", "agent") for kind in ("chars", "words", "near"))
 _MAX_BYTES = 256 * 1024 * 1024
+_SPLIT_FROM = 65_536
 _RETRAIN = "train it again with this version: riskmodel train LABELLED... -o DIR"
 Array = np.ndarray[Any, Any]
 
@@ -249,13 +249,26 @@ def _text_head(arrays: Mapping[str, Array], segmenter: Segmenter, where: str) ->
 
 
 def _pack(arrays: Mapping[str, Array]) -> bytes:
-    """Return an .npz with fixed dates, so that equal models are equal files."""
+    """Return an .npz with fixed dates, so that equal models are equal files.
+
+    Of large half-precision arrays the two bytes stand apart: the high one packs well, the low one is
+    noise, and unpacking that would only take time.
+    """
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name in sorted(arrays):
+    with zipfile.ZipFile(buffer, "w") as archive:
+
+        def add(name: str, array: Array, how: int) -> None:
             inner = io.BytesIO()
-            np.lib.format.write_array(inner, np.ascontiguousarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (2020, 1, 1, 0, 0, 0)), inner.getvalue(), zipfile.ZIP_DEFLATED)
+            np.lib.format.write_array(inner, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (2020, 1, 1, 0, 0, 0)), inner.getvalue(), how, 6)
+
+        for name, array in sorted(arrays.items()):
+            if array.dtype == np.float16 and array.size >= _SPLIT_FROM:
+                halves = np.ascontiguousarray(array).view(np.uint16)
+                add(f"{name}.high", (halves >> 8).astype(np.uint8), zipfile.ZIP_DEFLATED)
+                add(f"{name}.low", halves.astype(np.uint8), zipfile.ZIP_STORED)
+            else:
+                add(name, array, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
@@ -265,8 +278,12 @@ def _unpack(data: bytes, path: Path) -> dict[str, Array]:
             if sum(info.file_size for info in archive.infolist()) > _MAX_BYTES:
                 raise ArtifactError("the arrays are too large for a model", where=str(path))
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, zipfile.BadZipFile, KeyError, OSError) as error:
+            out = {name: arrays[name] for name in arrays.files}
+        for name in [n.removesuffix(".high") for n in out if n.endswith(".high")]:
+            high, low = out.pop(f"{name}.high"), out.pop(f"{name}.low")
+            out[name] = ((high.astype(np.uint16) << 8) | low).view(np.float16)
+        return out
+    except (ValueError, TypeError, zipfile.BadZipFile, KeyError, OSError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"the arrays cannot be read ({type(error).__name__})", where=str(path), mend=_RETRAIN) from None

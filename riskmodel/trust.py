@@ -28,6 +28,8 @@ N_RULE_COLUMNS = 2 * _N + len(Status)
 _SIGNAL_INDEX = {s: i for i, s in enumerate(SIGNALS)}
 _STATUS_INDEX = {s: 2 * _N + i for i, s in enumerate(Status)}
 _SCORE_LIMIT = 8.0
+_TILE = 48  # rows of one product: a multiple of every width that processors take at once
+_BLOCK = 16 * _TILE  # rows prepared together
 
 
 def rule_tiers(hits: Sequence[RuleHit]) -> dict[int, int]:
@@ -87,9 +89,13 @@ class TurnTrust:
         n, k, heads = self.values.shape
         weights = self.values.reshape(n * k, heads)
         out = np.empty((len(X), heads))
-        for row, basis in enumerate(hats(X, self.knots).reshape(len(X), n * k)):
-            # Row by row, so that a text's score does not depend on the batch it stands in.
-            out[row] = basis @ weights
+        for first in range(0, len(X), _BLOCK):
+            rows = X[first : first + _BLOCK]
+            # Products of one size, so that a text's score does not depend on the batch it stands in.
+            padded = np.zeros((-(-len(rows) // _TILE) * _TILE, n * k))
+            padded[: len(rows)] = hats(rows, self.knots).reshape(len(rows), n * k)
+            product = padded.reshape(-1, _TILE, n * k) @ weights
+            out[first : first + _BLOCK] = product.reshape(-1, heads)[: len(rows)]
         return out + self.intercept
 
     def add_rules(self, row: Array, hits: Sequence[RuleHit]) -> None:
