@@ -121,7 +121,8 @@ def train_on_levels(
     held_out, stacks = learner.cross_fit()
     progress("fitting on everything")
     head, levels = learner.compile(stacks)
-    policy = with_thresholds(base.policy, _EVEN if scheme.kind == "binary" else None, floors=floors, name=name)
+    # Floors hold whatever the table's own words say: few tables have cases of every danger.
+    policy = with_thresholds(base.policy, _EVEN if scheme.kind == "binary" else None, floors=floors, floor_risk=0.0, name=name)
     y = np.array([int(c.level or 0) for c in whole])
     card = {
         **data_card(cases),

@@ -25,13 +25,17 @@ _SECTION = re.compile(r"\s*\[+([A-Za-z_.]+)\]+")
 _VALUE = re.compile(r"^(\s*)([A-Za-z_]+)(\s*=\s*)([^#\n]*?)(\s*(?:#.*)?)$")
 
 
-def with_thresholds(policy: Policy, thresholds: tuple[float, ...] | None, *, floors: bool = True, name: str | None = None) -> Policy:
+def with_thresholds(
+    policy: Policy, thresholds: tuple[float, ...] | None, *, floors: bool = True, floor_risk: float | None = None, name: str | None = None
+) -> Policy:
     """Return a policy with other thresholds; its text keeps its comments.
 
     Parameters
     ----------
     floors : bool
         False sets every floor and combination to none: the learned decision alone gives the level.
+    floor_risk : float, optional
+        The risk below which floors raise to low at most (``confidence.risk``).
     """
     out = []
     section = ""
@@ -46,6 +50,8 @@ def with_thresholds(policy: Policy, thresholds: tuple[float, ...] | None, *, flo
         indent, key, sign, _, rest = value.groups()
         if section == "thresholds" and thresholds is not None and key.upper() in Level.__members__:
             line = f"{indent}{key}{sign}{thresholds[Level[key.upper()] - 1]:.6g}{rest}"
+        elif section == "confidence" and key == "risk" and floor_risk is not None:
+            line = f"{indent}{key}{sign}{floor_risk:.6g}{rest}"
         elif section == "" and key == "name" and name is not None:
             line = f'{indent}{key}{sign}"{_quoted(name)}"{rest}'
         elif not floors and section in ("floors", "combinations"):

@@ -148,7 +148,7 @@ def test_the_report_counts_what_is_there(model: riskmodel.RiskModel, cases: list
     assert report.headline["critical_recall"].value == pytest.approx(38 / 40)
     assert report.headline["false_alarms"].value == pytest.approx(6 / 120)
     alarms = report.frame("alarms").set_index(["threshold", "called_by"])
-    row = alarms.loc[(0.7, "policy")]
+    row = alarms.loc[(model.policy.thresholds[1], "policy")]
     assert row["alerts_per_day"] == pytest.approx(2000 * (0.01 * 78 / 80 + 0.99 * 0.05))
     slices = report.frame("slices").set_index(["dimension", "value"])
     assert slices.loc[("industry", "shop"), "conversations"] == 100

@@ -65,9 +65,9 @@ def test_wrong_labels_are_found(frame: pd.DataFrame) -> None:
     wrong = frame.index[[3, 17, 40, 77]]
     flipped = frame.assign(label=[1 - k if i in wrong else k for i, k in zip(frame.index, frame["label"], strict=True)])
     found = riskmodel.find_label_issues(flipped)
-    assert set(wrong) <= set(found.index[:8])
+    assert set(found.index[:3]) <= set(wrong)
     assert (found["self_confidence"].diff().dropna() >= 0).all()
-    assert found.loc[wrong[0], "given"] != found.loc[wrong[0], "suggested"]
+    assert (found["given"] != found["suggested"]).all()
 
 
 def test_confident_learning_by_hand() -> None:
@@ -128,6 +128,7 @@ def test_thresholds_refuse_what_is_not_said(options: dict[str, object], words: s
 def test_a_policy_without_floors_goes_by_the_threshold_alone(model: riskmodel.RiskModel) -> None:
     policy = with_thresholds(model.policy, (0.1, 0.2, 0.3), floors=False, name="mine")
     assert policy.thresholds == (0.1, 0.2, 0.3)
+    assert with_thresholds(model.policy, None, floor_risk=0.25).floor_risk == 0.25
     assert policy.name == "mine"
     assert set(policy.floors.values()) == {riskmodel.Level.NONE}
     assert not policy.rule_floors
