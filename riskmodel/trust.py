@@ -28,7 +28,7 @@ N_RULE_COLUMNS = 2 * _N + len(Status)
 _SIGNAL_INDEX = {s: i for i, s in enumerate(SIGNALS)}
 _STATUS_INDEX = {s: 2 * _N + i for i, s in enumerate(Status)}
 _SCORE_LIMIT = 8.0
-_TILE = 48  # rows of one product: a multiple of every width that processors take at once
+_TILE = 32  # rows of one product: whole steps for the processor, too few for it to be split among threads
 _BLOCK = 16 * _TILE  # rows prepared together
 
 
