@@ -78,9 +78,15 @@ def compile_levels(levels: LevelClassifier, X: Array) -> AdditiveModel:
 
 
 def monotone(log_odds: Array) -> Array:
-    """Return probabilities of nested events: none is more likely than the one before it."""
+    """Return probabilities of nested events: none is more likely than the one before it.
+
+    The middle one is the best known (for levels, the risk): its neighbours give way to it.
+    """
     chance = np.empty_like(log_odds)
     sure = log_odds >= 0  # the exponential of a large number would overflow
     small = np.exp(np.where(sure, -log_odds, log_odds))
     np.divide(np.where(sure, 1.0, small), 1 + small, out=chance)
-    return np.minimum.accumulate(chance, axis=1)
+    middle = chance.shape[1] // 2
+    chance[:, middle:] = np.minimum.accumulate(chance[:, middle:], axis=1)
+    chance[:, : middle + 1] = np.maximum.accumulate(chance[:, middle::-1], axis=1)[:, ::-1]
+    return chance

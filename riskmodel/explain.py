@@ -38,6 +38,8 @@ def _group(name: str) -> str:
         base = base.removesuffix(tail)
     if base in set(Signal):
         return f"signal:{base}"
+    if base.startswith("either"):
+        return "surest turn"
     if base.startswith(("mood", "deciding")):
         return "tone:agent" if side else "tone:customer"
     if base.startswith("status"):
@@ -78,7 +80,12 @@ class Explainer:
         return main + self._words(c, evidence) if words else main
 
     def _words(self, c: int, evidence: Sequence[Evidence]) -> tuple[Reason, ...]:
-        """Return the words that carry the surest signals, with what they add to the signal's log-odds."""
+        """Return the words that carry the surest signals, with what they add to the signal's log-odds.
+
+        Where the model has a text head, the words count that it weighs, with what they add to the risk's.
+        """
+        if self._model.text is not None:
+            return _best(self._model.text.weigh_words(self._table.conversations[c], _RISK))
         total: dict[str, float] = {}
         first = int(self._table.bounds[c])
         for item in sorted(evidence, key=lambda e: -e.probability)[:3]:
@@ -93,8 +100,12 @@ class Explainer:
                 if any(ch.isalnum() for ch in word):
                     total[word] = total.get(word, 0.0) + weight
                 at += len(word)
-        best = sorted(total.items(), key=lambda kv: (-abs(kv[1]), kv[0]))[:_MAX_WORDS]
-        return tuple(Reason(f"words:{word}", round(w, 4)) for word, w in best if abs(w) >= 0.05)
+        return _best(total)
+
+
+def _best(total: dict[str, float]) -> tuple[Reason, ...]:
+    best = sorted(total.items(), key=lambda kv: (-abs(kv[1]), kv[0]))[:_MAX_WORDS]
+    return tuple(Reason(f"words:{word}", round(w, 4)) for word, w in best if abs(w) >= 0.05)
 
 
 def character_weights(model: RiskModel, conversation: Conversation, turn: int, signal: Signal) -> list[tuple[str, float]]:

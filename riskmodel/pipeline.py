@@ -22,6 +22,9 @@ __all__ = ["LevelClassifier", "make_risk_pipeline"]
 
 Array = np.ndarray[Any, Any]
 
+#: Corners that hardly any case reaches are not blown up to the scale of the others.
+_LEAST_SCALE = 0.02
+
 
 class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Ordinal classes by additive models: one for each "at least this level".
@@ -48,7 +51,7 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     sigmoids_ : ndarray, shape (n_thresholds, 2), slope and offset of each calibration
     """
 
-    def __init__(self, n_knots: int = 5, C: float = 0.02, cv: int = 5) -> None:
+    def __init__(self, n_knots: int = 4, C: float = 0.004, cv: int = 5) -> None:
         self.n_knots = n_knots
         self.C = C
         self.cv = cv
@@ -83,7 +86,7 @@ class LevelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         calibration = weight if calibration_weight is None else np.asarray(calibration_weight, dtype=float)
         self.knots_ = np.ascontiguousarray(corners(X, self.n_knots).T)
         basis = hats(X, self.knots_).reshape(len(X), -1)
-        scale = np.maximum(basis.std(axis=0), 1e-9)
+        scale = np.maximum(basis.std(axis=0), _LEAST_SCALE)
         centre = basis.mean(axis=0)
         basis = ((basis - centre) / scale).astype(np.float32)
 

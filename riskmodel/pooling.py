@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .heads import AGENT_HEADS, CUSTOMER_HEADS, TurnScores, reach, sums
+from .heads import AGENT_HEADS, CUSTOMER_HEADS, DECIDING_HEADS, TurnScores, reach, sums
 from .table import AGENT, CUSTOMER, TurnTable
 from .taxonomy import OUTSIDE_STEPS, Signal
 
@@ -25,7 +25,10 @@ _EXTRA = (
     "turns", "customer turns", "agent turns", "customer share", "customer length", "longest turn",
     "burst", "unanswered", "repeated", "last is customer", "rule:low", "rule:high", "rule:critical",
 )  # fmt: skip
+_DECIDING = tuple(f"either {n}:{how}" for n in DECIDING_HEADS for how in ("any", "max"))
 FEATURE_NAMES: tuple[str, ...] = (
+    *_DECIDING,
+    *(f"{n}, short" for n in _DECIDING),
     *(f"{n}:max" for n in CUSTOMER_HEADS),
     *(f"{n}:any" for n in CUSTOMER_HEADS),
     *(f"{n}:last" for n in CUSTOMER_HEADS),
@@ -37,6 +40,7 @@ FEATURE_NAMES: tuple[str, ...] = (
 )
 _HARM = np.array([_C[s.value] for s in (Signal.SELF_HARM, Signal.VIOLENCE_THREAT, Signal.SAFETY_INCIDENT)])
 _LIMIT = 8.0  # log-odds beyond this say no more
+_SILENT = -12.0  # log-odds of a turn that nobody can judge
 _NEAR = 30  # turns back in which the same message counts as repeated
 
 
@@ -47,7 +51,8 @@ def pool(table: TurnTable, scores: TurnScores) -> Array:
     -------
     ndarray, shape (n_conversations, len(FEATURE_NAMES))
         Log-odds are divided by four and counts are logarithms, so that all columns have about the
-        same scale and a linear model can be read.
+        same scale and a linear model can be read. The shorter the conversation, the more the
+        deciding heads count alone: a single turn has no course that could speak for or against it.
     """
     owner = np.repeat(np.arange(len(table.bounds) - 1), np.diff(table.bounds))
     customer = _Turns(table, owner, CUSTOMER)
@@ -73,7 +78,9 @@ def pool(table: TurnTable, scores: TurnScores) -> Array:
         _rules(table),
     ]
     assert best.shape[1] == n_heads
-    return np.concatenate(blocks, axis=1)
+    short = 1 / np.maximum(np.diff(table.bounds), 1)[:, None]
+    deciding = _deciding(table, scores, owner)
+    return np.concatenate([deciding, deciding * short, np.concatenate(blocks, axis=1) * (1 - short)], axis=1)
 
 
 class _Turns:
@@ -124,6 +131,30 @@ class _Turns:
         lengths = np.diff(np.append(self.burst_starts, len(self.turns)))
         np.maximum.at(out, self.owner[self.burst_starts], lengths)
         return out
+
+
+def _deciding(table: TurnTable, scores: TurnScores, owner: Array) -> Array:
+    """Return log-odds that any turn of either side decides, and those of the surest turn.
+
+    A turn whose speaker is not known has no head to ask; there the surest rule speaks.
+    """
+    out = []
+    for k, name in enumerate(DECIDING_HEADS):
+        z = np.full(table.n_turns, _SILENT)
+        for side, heads, values in ((CUSTOMER, CUSTOMER_HEADS, scores.customer), (AGENT, AGENT_HEADS, scores.agent)):
+            mine = table.side == side
+            z[mine] = values[mine, heads.index(name)]
+        for turn, hits in table.hits.items():
+            if table.side[turn] not in (CUSTOMER, AGENT):
+                sure = [h.rule.confidence for h in hits if h.status.counts and reach(h.signal, h.status) >= k + 2]
+                z[turn] = max([_SILENT, *(np.log(c / (1.0001 - c)) for c in sure)])
+        z = np.clip(z, _SILENT, _LIMIT)
+        none = sums(-np.logaddexp(0.0, z), table.bounds)  # log of the chance that no turn does
+        none = np.minimum(none, -1e-9)
+        most = np.full(len(table.bounds) - 1, _SILENT)
+        np.maximum.at(most, owner, z)
+        out += [(np.log(-np.expm1(none)) - none) / 4, most / 4]
+    return np.stack(out, axis=1)
 
 
 def _steps(customer: _Turns, log_odds: Array, insult: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "TrainingResult", "prefix_cases", "train_model"]
 
 # What a whole conversation, a beginning and a single turn weigh beside each other.
-_WEIGHTS = (1.0, 0.5, 0.15)
+_WEIGHTS = (1.0, 0.5, 0.5)
+_CALIBRATION_WEIGHTS = (1.0, 0.5, 0.2)
 _MIN_CASES = 40
 _PER_LEVEL = 3
 Progress = Callable[[str], None]
@@ -87,12 +89,12 @@ def train_model(
     y = np.array(
         [int(c.level or 0) for c in whole]
         + [int(level) for _, level in beginnings]
-        + [int(label_level(c.labels, Level.NONE, policy)) for c in single]
+        + [0] * len(single)
     )
     sizes = [len(whole), len(beginnings), len(single)]
     fit = {
         "sample_weight": np.repeat(_WEIGHTS, sizes),
-        "calibration_weight": np.repeat([1.0, 0.25, 0.0], sizes),
+        "calibration_weight": np.repeat(_CALIBRATION_WEIGHTS, sizes),
         "unsure_low": np.repeat([False, False, True], sizes),
     }
     authors = np.array([c.author for c in rows])
@@ -104,6 +106,7 @@ def train_model(
     scores = tagger_.cross_score(list(cases))
     features.tagger_ = tagger_
     X = _prefix_features(tagger_, cases, scores, rows)
+    y[len(rows) - len(single) :] = _levels_of_turns(tagger_, single, policy)
     progress("fitting and calibrating the levels")
     groups = authors if len(set(authors)) > 1 else None
     classifier.fit(X, y, groups=groups, **fit)
@@ -148,6 +151,24 @@ def prefix_cases(cases: Sequence[Case], policy: Policy) -> list[tuple[Case, Leve
             out.append((_prefix(case, deciding + 1), reached[deciding]))
         if deciding > 0:
             out.append((_prefix(case, deciding), Level.LOW if deciding > 1 else reached[deciding - 1]))
+    return out
+
+
+def _levels_of_turns(tagger: SignalTagger, single: Sequence[Case], policy: Policy) -> list[int]:
+    """Return the level that each single turn deserves by its labels.
+
+    What labels alone do not tell (a slur from a mild insult, a burn from a smell) the rules with a
+    floor of their own add, where the writer saw the same signal.
+    """
+    table = tagger.read(single)
+    out = []
+    for i, case in enumerate(single):
+        level = label_level(case.labels, Level.NONE, policy)
+        labelled = {signal for signal, status in case.labels[-1] or () if status.counts}
+        for hit in table.hits.get(int(table.bounds[i + 1]) - 1, ()):
+            if hit.status.counts and hit.signal in labelled:
+                level = max([level, *(floor for pattern, floor in policy.rule_floors if fnmatchcase(hit.rule.name, pattern))])
+        out.append(int(level))
     return out
 
 
