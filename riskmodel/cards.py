@@ -87,7 +87,8 @@ def held_out_card(y: Array, at_least: Array, groups: Array, how: str, *, seed: i
     names = len(set(groups.tolist()))
     by_group = names >= _FEW_GROUPS
     samples = bootstrap_weights(len(y), repeats, seed, groups if by_group else None)
-    present = [lv for lv in list(Level)[1:] if 0 < (y >= lv).sum() < len(y)]
+    # Of a binary label "low and above" and "high and above" are one.
+    present = [lv for lv in list(Level)[1:] if 0 < (y >= lv).sum() < len(y) and (lv is Level.HIGH or (y == lv).any())]
     rankings = {lv: Ranking(y >= lv, at_least[:, lv - 1]) for lv in present}
     levels, called = _called(y, at_least)
     everyone = np.ones(len(y), dtype=bool)

@@ -164,7 +164,8 @@ def _summed(value: float, drawn: Array) -> Interval:
     if not len(known):
         return Interval(value, float("nan"), float("nan"))
     low, high = np.quantile(known, [0.025, 0.975])
-    return Interval(value, float(low), float(high))
+    # Some statistics (the calibration error) are larger on every resampled set than on the set itself.
+    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def difference(a: Statistic, b: Statistic, samples: Array) -> Interval:

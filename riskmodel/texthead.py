@@ -72,3 +72,16 @@ class TextHead:
         for k, weight in enumerate(weights.tolist()):
             out[column.span(k, k + 1)[0]] += weight
         return list(zip(text, out, strict=True))
+
+    def weigh_words(self, conversation: Conversation, output: int = 1) -> dict[str, float]:
+        """Return the words of a conversation with what they add to the log-odds of a threshold."""
+        total: dict[str, float] = {}
+        for agent, who in enumerate(_SIDES):
+            text = "\n".join(t.text for t in conversation.turns if t.speaker in who)
+            weights = [w for _, w in self.weigh_characters(text, output, agent=bool(agent))]
+            at = 0
+            for word in self.segmenter.cut(text) if text else ():
+                if any(ch.isalnum() for ch in word):
+                    total[word] = total.get(word, 0.0) + sum(weights[at : at + len(word)])
+                at += len(word)
+        return total

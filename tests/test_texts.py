@@ -182,6 +182,14 @@ def test_characters_carry_exactly_the_score(trained: object) -> None:
     assert sum(w for _, w in weights) == pytest.approx(head.score([conversation])[0, 1], abs=1e-9)
 
 
+def test_reasons_are_told_in_the_words_of_the_table(trained: object) -> None:
+    said = riskmodel.Conversation.from_dict({"id": "x", "turns": [{"speaker": "customer", "text": "再不处理锅我就找记者曝光"}]})
+    (assessment,) = trained.model.assess_many([said], explain=True)  # type: ignore[attr-defined]
+    words = {r.feature: r.weight for r in assessment.reasons if r.feature.startswith("words:")}
+    assert words["words:曝光"] > 0
+    assert any(r.feature == "own words" for r in assessment.reasons)
+
+
 def test_the_card_says_what_it_was_made_of(trained: object) -> None:
     card = trained.model.card  # type: ignore[attr-defined]
     assert card["data"]["conversations"] == 120
