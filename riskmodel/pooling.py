@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .heads import AGENT_HEADS, CUSTOMER_HEADS, DECIDING_HEADS, TurnScores, reach, sums
+from .heads import AGENT_HEADS, CUSTOMER_HEADS, DECIDING_HEADS, MOOD_HEADS, TurnScores, reach, sums
 from .table import AGENT, CUSTOMER, TurnTable
 from .taxonomy import OUTSIDE_STEPS, Signal
 
@@ -25,7 +25,8 @@ _EXTRA = (
     "turns", "customer turns", "agent turns", "customer share", "customer length", "longest turn",
     "burst", "unanswered", "repeated", "last is customer", "rule:low", "rule:high", "rule:critical",
 )  # fmt: skip
-_DECIDING = tuple(f"either {n}:{how}" for n in DECIDING_HEADS for how in ("any", "max"))
+_TELLING = (MOOD_HEADS[0], *DECIDING_HEADS)  # the heads that stand for the levels low, high, critical
+_DECIDING = tuple(f"either {n}:{how}" for n in _TELLING for how in ("any", "max"))
 FEATURE_NAMES: tuple[str, ...] = (
     *_DECIDING,
     *(f"{n}, short" for n in _DECIDING),
@@ -134,19 +135,19 @@ class _Turns:
 
 
 def _deciding(table: TurnTable, scores: TurnScores, owner: Array) -> Array:
-    """Return log-odds that any turn of either side decides, and those of the surest turn.
+    """Return log-odds that any turn of either side tells of each level, and those of the surest turn.
 
     A turn whose speaker is not known has no head to ask; there the surest rule speaks.
     """
     out = []
-    for k, name in enumerate(DECIDING_HEADS):
+    for k, name in enumerate(_TELLING):
         z = np.full(table.n_turns, _SILENT)
         for side, heads, values in ((CUSTOMER, CUSTOMER_HEADS, scores.customer), (AGENT, AGENT_HEADS, scores.agent)):
             mine = table.side == side
             z[mine] = values[mine, heads.index(name)]
         for turn, hits in table.hits.items():
             if table.side[turn] not in (CUSTOMER, AGENT):
-                sure = [h.rule.confidence for h in hits if h.status.counts and reach(h.signal, h.status) >= k + 2]
+                sure = [h.rule.confidence for h in hits if h.status.counts and reach(h.signal, h.status) > k]
                 z[turn] = max([_SILENT, *(np.log(c / (1.0001 - c)) for c in sure)])
         z = np.clip(z, _SILENT, _LIMIT)
         none = sums(-np.logaddexp(0.0, z), table.bounds)  # log of the chance that no turn does
