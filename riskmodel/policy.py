@@ -79,19 +79,26 @@ class Policy:
                 level = Level(k)
         floors = list(self.floors_of(findings, evidence))
         if at_least[1] < self.floor_risk:
-            # A signal alone against everything else that was said: it counts, but wakes nobody.
-            floors = [(min(floor, Level.LOW), reason) for floor, reason in floors]
+            # A signal alone against everything else that was said: it counts, but wakes nobody. Only
+            # what a rule makes graver than its signal (a slur) the risk does not know of.
+            floors = [(floor if self._graver(reason) else min(floor, Level.LOW), reason) for floor, reason in floors]
         level = max([level, *(f for f, _ in floors)])
         if past_complaints + 1 >= self.complaints and level >= self.counts_from:
             floors.append((self.history_level, "history"))
             level = max(level, self.history_level)
         return level, tuple(floors)
 
+    def _graver(self, reason: str) -> bool:
+        signal, _, rule = reason.partition("/")
+        return bool(rule) and self.floors[Signal(signal)] <= Level.LOW
+
     def floors_of(self, findings: Sequence[Finding], evidence: Sequence[Evidence]) -> Iterable[tuple[Level, str]]:
         """Yield (level, reason) for every floor that the standing signals set."""
         sure: dict[Signal, Status] = {}
         for finding in findings:
             if not finding.standing:
+                if finding.status.counts and finding.probability >= self.low_confidence:
+                    yield min(self.floors[finding.signal], Level.LOW), finding.signal.value  # taken back, but it was said
                 continue
             needed = self.low_confidence if self.floors[finding.signal] <= Level.LOW else self.floor_confidence
             if finding.probability >= needed:
