@@ -91,14 +91,22 @@ class Openings:
         bit = np.uint8(128) >> (text & 7).astype(np.uint8)
         np.bitwise_or.at(rows.ravel(), place[word] * n_bytes + (text >> 3), bit)
         which, entry = expanded(self._bounds[words], self._bounds[words + 1])
+        stands = np.zeros((self._n + 1, n_bytes), dtype=np.uint8)
+        stands[-1] = 0xFF
+        # In layers: the first word found of every group, then the second of those with two, and so on.
         order = np.argsort(self._group[entry], kind="stable")
         group = self._group[entry][order]
         starts = np.flatnonzero(np.diff(group, prepend=-1))
-        stands = np.zeros((self._n + 1, n_bytes), dtype=np.uint8)
-        stands[-1] = 0xFF
-        if len(starts):
-            wide = rows.view(np.uint64)[which[order]]
-            stands.view(np.uint64)[group[starts]] = np.bitwise_or.reduceat(wide, starts, axis=0)
+        sizes = np.diff(np.append(starts, len(group)))
+        largest = np.argsort(-sizes, kind="stable")
+        layers = np.bincount(np.minimum(sizes, len(group)), minlength=1)[::-1].cumsum()[::-1][1:]
+        firsts = starts[largest]
+        sums = np.zeros((len(starts), n_bytes // 8), dtype=np.uint64)
+        wide = rows.view(np.uint64)
+        source = which[order]
+        for k, n in enumerate(layers.tolist()):
+            sums[:n] |= wide[source[firsts[:n] + k]]
+        stands.view(np.uint64)[group[firsts]] = sums
         return stands
 
 
