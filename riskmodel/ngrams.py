@@ -11,12 +11,13 @@ occurrences, so that one pass is enough.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .normalize import NormalizedTexts
-from .trie import Trie
+from .trie import FEW, Trie
 
 __all__ = ["MAX_N", "NgramTable", "ngram_text", "rounded", "units"]
 
@@ -93,12 +94,28 @@ class NgramTable:
             nodes[places, n] = here
         return nodes
 
+    def _many_nodes(self, column: NormalizedTexts) -> tuple[Array, Array]:
+        """Return the nodes of all n-grams found, place by place, and where those of each text begin."""
+        text, bounds = units(column)
+        nodes = self._nodes(text).ravel()
+        found = nodes > 0
+        return nodes[found], np.concatenate([[0], np.cumsum(found)])[bounds * self.max_n]
+
+    def _few_nodes(self, column: NormalizedTexts) -> tuple[Array, Array]:
+        nodes: list[int] = []
+        at = [0]
+        bounds = column.bounds.tolist()
+        codes = [c if c <= 0xFFFF else 0xE000 + (c & 0x7FF) for c in column.codes.tolist()]
+        for a, b in pairwise(bounds):
+            for path in self._trie.paths([_START, *codes[a : b - 1], _END]):
+                nodes.extend(path)
+            at.append(len(nodes))
+        return np.array(nodes, dtype=np.int64), np.array(at)
+
     def project(self, column: NormalizedTexts) -> Array:
         """Return the scores of all heads, shape (n_texts, n_heads), without intercepts."""
-        text, bounds = units(column)
-        out = np.zeros((len(bounds) - 1, self.n_heads))
-        nodes = self._nodes(text).ravel()
-        nodes, at = nodes[nodes > 0], np.concatenate([[0], np.cumsum(nodes > 0)])[bounds * self.max_n]
+        nodes, at = self._few_nodes(column) if len(column.codes) <= FEW else self._many_nodes(column)
+        out = np.zeros((len(column), self.n_heads))
         filled = np.flatnonzero(at[1:] > at[:-1])
         if not len(filled):
             return out

@@ -17,6 +17,7 @@ __all__ = ["Openings"]
 
 Array = np.ndarray[Any, Any]
 
+_FEW = 24  # texts that are faster looked at one by one
 _BLOCK = 8_192  # texts looked at together: the rows of bits stay in the processor's cache
 
 
@@ -49,6 +50,13 @@ class Openings:
         order = np.argsort(word, kind="stable")
         self._bounds = np.searchsorted(word[order], np.arange(len(number) + 1))
         self._group = np.repeat(np.arange(self._n), sizes)[order]
+        # The same as lists, for a few texts: gates of each expression, and expressions by their first gate.
+        self._own = [[groups[group] for group in own] for own in gates]
+        self._led: dict[int, list[int]] = {}
+        for p, numbers in enumerate(self._own):
+            self._led.setdefault(numbers[0] if numbers else self._n, []).append(p)
+        self._heard = heard_by.tolist()
+        self._bounds_view, self._group_view = self._bounds.data, self._group.data
 
     def of(self, word: Array, text: Array, sides: Array) -> Iterator[tuple[int, list[int]]]:
         """Yield each expression with the texts in which it is worth trying.
@@ -62,10 +70,28 @@ class Openings:
         """
         if not len(self._gates):
             return
+        if len(sides) <= _FEW:
+            yield from self._of_few(word, text, sides)
+            return
         for first in range(0, len(sides), _BLOCK):
             last = min(first + _BLOCK, len(sides))
             mine = slice(None) if last - first == len(sides) else (text >= first) & (text < last)
             yield from self._of_block(word[mine], text[mine] - first, sides[first:last], first)
+
+    def _of_few(self, word: Array, text: Array, sides: Array) -> Iterator[tuple[int, list[int]]]:
+        bounds, group, heard, own = self._bounds_view, self._group_view, self._heard, self._own
+        stands = {self._n: (1 << len(sides)) - 1}  # group to texts, as bits
+        for w, t in zip(word.tolist(), text.tolist(), strict=True):
+            for g in group[bounds[w] : bounds[w + 1]]:
+                stands[g] = stands.get(g, 0) | 1 << t
+        says = [sum(1 << t for t, side in enumerate(sides.tolist()) if side & who) for who in range(8)]
+        for g, texts in stands.items():
+            for pattern in self._led.get(g, ()):
+                opened = texts & says[heard[pattern]]
+                for gate in own[pattern]:
+                    opened &= stands.get(gate, 0)
+                if opened:
+                    yield pattern, [t for t in range(len(sides)) if opened >> t & 1]
 
     def _of_block(self, word: Array, text: Array, sides: Array, first: int) -> Iterator[tuple[int, list[int]]]:
         opened = _rows(self._heard_by, sides)

@@ -7,16 +7,18 @@ reading the text a few times, and what is found comes as columns, not as objects
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Trie", "WordFinder", "expanded"]
+__all__ = ["FEW", "Trie", "WordFinder", "expanded"]
 
 Array = np.ndarray[Any, Any]
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)
+_MIX = 0x9E3779B97F4A7C15
+_WORD = (1 << 64) - 1
+FEW = 400  # up to so many characters, going one by one is faster than a few passes over arrays
 
 
 class Trie:
@@ -42,11 +44,12 @@ class Trie:
         self._first[symbols[first]] = first + 1
         rest = np.flatnonzero(parents)
         size = max(16, 1 << (8 * len(rest)).bit_length() - 1)  # mostly empty: few steps look twice
-        self._shift = np.uint64(64 - (size.bit_length() - 1))
+        self._shift = 64 - (size.bit_length() - 1)
         self._last = size - 1
         self._table = np.zeros(size, dtype=np.int64)
         keys = (parents[rest] << self._width) | symbols[rest]
         self._fill(keys, (keys << self._bits) | (rest + 1))
+        self._first_view, self._table_view = _view(self._first), _view(self._table)
 
     def _fill(self, keys: Array, entries: Array) -> None:
         slot = self._slots(keys)
@@ -58,7 +61,7 @@ class Trie:
             slot[pending] = (slot[pending] + 1) & self._last
 
     def _slots(self, keys: Array) -> Array:
-        slots: Array = ((keys.view(np.uint64) * _MIX) >> self._shift).view(np.int64)
+        slots: Array = ((keys.view(np.uint64) * np.uint64(_MIX)) >> np.uint64(self._shift)).view(np.int64)
         return slots
 
     def symbols(self, codes: Array) -> Array:
@@ -89,6 +92,29 @@ class Trie:
             on = ~own & (entry != 0)
             wrong, slot = wrong[on], slot[on]
         return out
+
+    def paths(self, codes: Sequence[int]) -> Iterator[list[int]]:
+        """Yield for each place the nodes that it leads to, one by one: `first` and `step` for short texts."""
+        top, width, bits, mask = self._top, self._width, self._bits, self._mask
+        first, table, shift, last = self._first_view, self._table_view, self._shift, self._last
+        symbols = [code if code < top else top for code in codes]
+        n = len(symbols)
+        for i in range(n):
+            path: list[int] = []
+            node = first[symbols[i]]
+            while node:
+                path.append(node)
+                i += 1
+                if i == n:
+                    break
+                key = (node << width) | symbols[i]
+                slot = (key * _MIX & _WORD) >> shift
+                entry = table[slot]
+                while entry and entry >> bits != key:
+                    slot = (slot + 1) & last
+                    entry = table[slot]
+                node = entry & mask
+            yield path
 
 
 class WordFinder:
@@ -127,9 +153,12 @@ class WordFinder:
         self._word = np.full(count + 1, -1, dtype=np.int64)
         if place:
             self._word[np.concatenate(place)] = np.concatenate(number)
+        self._word_view = _view(self._word)
 
     def find(self, codes: Array) -> tuple[Array, Array, Array]:
-        """Return number, start and end of every word found, short ones first."""
+        """Return number, start and end of every word found."""
+        if len(codes) <= FEW:
+            return self._find_one_by_one(codes)
         symbols = self._trie.symbols(codes)
         nodes = self._trie.first(symbols)
         places = np.flatnonzero(nodes)
@@ -153,6 +182,23 @@ class WordFinder:
             return (np.zeros(0, np.int64),) * 3
         word, start, end = (np.concatenate(column) for column in zip(*found, strict=True))
         return word, start, end
+
+    def _find_one_by_one(self, codes: Array) -> tuple[Array, Array, Array]:
+        number = self._word_view
+        found = [
+            (word, start, end)
+            for start, path in enumerate(self._trie.paths(codes.tolist()))
+            for end, node in enumerate(path, start + 1)
+            if (word := number[node]) >= 0
+        ]
+        table = np.array(found, dtype=np.int64).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2]
+
+
+def _view(array: Array) -> memoryview:
+    """Return an array for reading single numbers: much faster than indexing the array itself."""
+    view: memoryview = array.data
+    return view
 
 
 def expanded(starts: Array, ends: Array) -> tuple[Array, Array]:
