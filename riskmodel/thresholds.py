@@ -115,7 +115,7 @@ def choose_thresholds(
     -------
     DataFrame
         Index low, high, critical; columns threshold, alerts_per_day, recall, precision, false_alarm_rate,
-        cost_per_contact, chosen_by. Levels that nothing was said about keep the policy's threshold.
+        cost_per_contact, chosen_by. Levels that nothing was said about, or that no row has, keep the policy's threshold.
 
     Raises
     ------
@@ -137,7 +137,9 @@ def choose_thresholds(
         k = level - 1
         ranking = Ranking(y >= level, at_least[:, k])
         how = "policy"
-        if level.label in budgets:
+        if not ranking.target.any():
+            how = "policy (no such cases)"  # of a label of two values, critical
+        elif level.label in budgets:
             chosen[k] = _for_budget(ranking, float(budgets[level.label]) / float(contacts_per_day or 1))
             how = "alerts"
         elif level.label in prices:

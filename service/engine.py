@@ -213,12 +213,15 @@ def self_check(model: RiskModel) -> None:
     """
     cases = orjson.loads((files("service") / "resources/selfcheck.json").read_bytes())
     conversations = [Conversation.from_dict(case["conversation"]) for case in cases]
+    # A model learned from a label of two values says none or high, and never more.
+    two_valued = model.card.get("labels", {}).get("kind") == "binary"
     for case, conversation, found in zip(cases, conversations, model.assess_many(conversations), strict=True):
         where = f"self-check {conversation.id}"
         mend = "train it again, or compare it with riskmodel evaluate"
-        if not Level.parse(case["least"]) <= found.level <= Level.parse(case["most"]):
+        least = min(Level.parse(case["least"]), Level.HIGH) if two_valued else Level.parse(case["least"])
+        if not least <= found.level <= Level.parse(case["most"]):
             raise SelfCheckError(
-                f"is judged {found.level.label}", where=where, expected=f"{case['least']} to {case['most']}", mend=mend
+                f"is judged {found.level.label}", where=where, expected=f"{least.label} to {case['most']}", mend=mend
             )
         sound = 0 <= found.risk <= 1 and abs(sum(found.levels) - 1) < 1e-3
         if not sound or any(conversation.turns[e.turn].text[e.start : e.end] != e.text for e in found.evidence):

@@ -124,3 +124,20 @@ def test_a_file_with_mistakes_is_told_by_line_and_column(tmp_path: Path) -> None
         read_labelled(file("工单号,会话内容\n1,好\n"))
     with pytest.raises(riskmodel.RiskModelError, match=r"'1' on lines 2, 3.*one row a conversation"):
         read_labelled(file("工单号,会话内容,风险等级\n1,好,正常\n1,坏,不满\n"))
+
+
+def test_a_table_of_yes_and_no_goes_all_the_way(sample: pd.DataFrame, tmp_path: Path) -> None:
+    """Own column names, GB18030, two values: read, train, thresholds, the service's own check."""
+    from riskmodel.thresholds import choose_thresholds
+    from service.engine import self_check
+
+    own = pd.DataFrame({"诉求内容": sample["text"], "是否升级": sample["level"].isin(["high", "critical"]).map({True: "是", False: "否"})})
+    own.assign(门店=sample["group"]).to_csv(tmp_path / "own.csv", index=False, encoding="gb18030")
+    frame = read_labelled(tmp_path / "own.csv", group="门店")
+    assert frame.attrs["kind"] == "binary"
+    result = train_texts(frame, group="group")
+    self_check(riskmodel.load_model(riskmodel.save_model(result.model, tmp_path / "model")))
+    costs = {"high": {"missed": 200, "false_alarm": 5}, "critical": {"missed": 2000, "false_alarm": 20}}
+    chosen = choose_thresholds(result.held_out_frame(), costs=costs)
+    assert list(chosen["chosen_by"]) == ["policy", "costs", "policy (no such cases)"]
+    assert chosen.loc["critical", "threshold"] == riskmodel.load_model().policy.thresholds[2]

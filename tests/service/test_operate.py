@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from riskmodel import Conversation, RiskModel
+from riskmodel import Conversation, Level, RiskModel
 from riskmodel.errors import ArtifactError
 from service.app import create_app
 from service.engine import SelfCheckError, self_check
@@ -107,6 +108,8 @@ def test_reload_swaps_a_good_model_and_keeps_the_old_one_otherwise(model_folder:
 
 def test_a_model_that_judges_nonsense_is_refused(model: RiskModel) -> None:
     class Blind:
+        card: dict[str, Any] = {}  # noqa: RUF012
+
         def assess_many(self, batch: list[Conversation]) -> Any:
             harmless = Conversation.from_dict({"id": "x", "turns": [{"speaker": "customer", "text": "谢谢"}]})
             return [model.assess(harmless)] * len(batch)
@@ -114,6 +117,16 @@ def test_a_model_that_judges_nonsense_is_refused(model: RiskModel) -> None:
     self_check(model)
     with pytest.raises(SelfCheckError, match="is judged none"):
         self_check(Blind())  # type: ignore[arg-type]
+
+
+def test_a_model_of_two_values_need_not_say_critical(model: RiskModel) -> None:
+    class Capped:
+        card: dict[str, Any] = {"labels": {"kind": "binary"}}  # noqa: RUF012
+
+        def assess_many(self, batch: list[Conversation]) -> Any:
+            return [replace(a, level=Level.HIGH if a.level >= Level.HIGH else Level.NONE) for a in model.assess_many(batch)]
+
+    self_check(Capped())  # type: ignore[arg-type]
 
 
 def test_a_missing_model_is_said_at_the_start(tmp_path: Path) -> None:
