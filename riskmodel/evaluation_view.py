@@ -53,11 +53,11 @@ def _number(key: str, value: Any) -> str:
 
 
 def show_interval(key: str, found: Interval) -> str:
-    """Return a value with its interval, such as ``0.912 (0.908–0.916)``."""
+    """Return a value with its interval, such as ``0.912 (0.908 … 0.916)``."""
     value = _number(key, found.value)
     if found.low != found.low:
         return value
-    return f"{value} ({_number(key, found.low).removesuffix(' %')}–{_number(key, found.high)})"
+    return f"{value} ({_number(key, found.low).removesuffix(' %')} … {_number(key, found.high)})"
 
 
 def _cell(key: str, value: Any, row: Mapping[str, Any], lang: str) -> str:
@@ -67,7 +67,7 @@ def _cell(key: str, value: Any, row: Mapping[str, Any], lang: str) -> str:
         return word("level", value, lang)
     if key == "status":
         return word("status", str(value), lang)
-    if key in ("kind", "dimension"):
+    if key in ("kind", "dimension", "better"):
         return say(str(value), lang)
     if key == "threshold" and row.get("called_by") == "policy":
         return f"{_number(key, value)} {say('by_policy', lang)}"
