@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from riskmodel import Conversation, Finding, Level, RiskModel, Signal, Speaker, Status, Turn
+from riskmodel import Conversation, Evidence, Finding, Level, RiskModel, Signal, Speaker, Status, Turn
 from riskmodel.errors import PolicyError
 from riskmodel.history import History, complaints_in_window, window_end
 from riskmodel.policy import default_policy, read_policy
@@ -23,7 +23,7 @@ def found(signal: Signal, status: Status = Status.THREATENED, standing: bool = T
     [
         ([found(Signal.REGULATOR_COMPLAINT)], Level.HIGH),
         ([found(Signal.REGULATOR_COMPLAINT, Status.DONE)], Level.CRITICAL),
-        ([found(Signal.REGULATOR_COMPLAINT, standing=False)], Level.NONE),
+        ([found(Signal.REGULATOR_COMPLAINT, standing=False)], Level.LOW),
         ([found(Signal.REGULATOR_COMPLAINT, probability=0.6)], Level.NONE),
         ([found(Signal.REGULATOR_COMPLAINT), found(Signal.MEDIA_EXPOSURE)], Level.CRITICAL),
         ([found(Signal.MANAGEMENT_ESCALATION)], Level.LOW),
@@ -33,7 +33,7 @@ def found(signal: Signal, status: Status = Status.THREATENED, standing: bool = T
     ],
 )
 def test_floors(findings: list[Finding], level: Level) -> None:
-    assert P.decide((0.1, 0.0, 0.0), findings, ())[0] == level
+    assert P.decide((0.3, 0.2, 0.0), findings, ())[0] == level
 
 
 def test_the_model_alone_can_raise_the_level() -> None:
@@ -57,7 +57,7 @@ def test_off_hours_route() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("high = 0.70 ", "high = 1.70 ", "thresholds.high"), ('media_exposure = "high"', 'media_exposure = "huge"', "floors.media_exposure"),
+        ("high = 0.50 ", "high = 1.50 ", "thresholds.high"), ('media_exposure = "high"', 'media_exposure = "huge"', "floors.media_exposure"),
         ('churn_threat = "low"\n', "", "floors.churn_threat"), ("due_in_s = 300", "due_in_s = 0", "due_in_s"), ("[history]", "[histori]", "histori"),
         ('start = "21:00"', 'start = "25:00"', "off_hours.start"), ('when_signal = "self_harm"', 'when_signal = "self"', "when_signal"),
         ('repeated_insult = "high" ', "", "repeated_insult"),
@@ -103,3 +103,10 @@ def test_urging_a_shipment_is_no_complaint(model: RiskModel) -> None:
     for day in (1, 2, 3, 4, 5):
         c = Conversation(str(day), (Turn("你好，帮我催一下发货", Speaker.CUSTOMER, f"2026-05-0{day}T10:00:00+08:00"),), customer_id="k1")
         assert history.count(c, model.assess(c)) == 0
+
+
+def test_a_floor_needs_some_risk_but_a_slur_does_not() -> None:
+    sure = [found(Signal.REGULATOR_COMPLAINT)]
+    assert P.decide((0.3, 0.05, 0.0), sure, ())[0] is Level.LOW
+    said = Evidence(0, 0, 2, "狗贼", Signal.CUSTOMER_INSULT, Status.DONE, "rule:customer_insult/clear-slur", 0.95)
+    assert P.decide((0.3, 0.05, 0.0), [found(Signal.CUSTOMER_INSULT, Status.DONE)], [said])[0] is Level.HIGH
