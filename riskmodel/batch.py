@@ -33,7 +33,8 @@ from .taxonomy import Level
 __all__ = ["ENDINGS", "Summary", "score_file", "score_lines"]
 
 ENDINGS = (".jsonl", ".json", ".csv", ".xlsx", ".parquet")
-_CHUNK = 500
+_CHUNK = 2_000  # conversations: what repeats among them is read once
+_FLUSH = 500
 Progress = Callable[[int], None]
 
 
@@ -149,7 +150,7 @@ def score_file(
             for line in score_lines(rest, model, jobs=jobs, model_path=model_path, policy=policy, explain=explain):
                 sink.write(line + b"\n")
                 count += 1
-                if count % _CHUNK == 0:
+                if count % _FLUSH == 0:
                     sink.flush()
                     progress(count)
         for row in _rows(stage):

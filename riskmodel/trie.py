@@ -43,7 +43,7 @@ class Trie:
         self._first = np.zeros(self._top + 1, dtype=np.int64)
         self._first[symbols[first]] = first + 1
         rest = np.flatnonzero(parents)
-        size = 1 << max(4, (8 * len(rest)).bit_length())  # mostly empty: few steps look twice
+        size = 1 << max(4, (8 * len(rest)).bit_length() - 1)  # mostly empty: few steps look twice
         self._shift = 64 - (size.bit_length() - 1)
         self._last = size - 1
         self._table = np.zeros(size, dtype=np.int64)
