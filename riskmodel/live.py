@@ -30,7 +30,7 @@ from .heads import TurnReader, TurnScores
 from .model import RiskModel
 from .normalize import NormalizedTexts
 from .policy import Policy
-from .table import TurnTable
+from .table import SIDES, TurnTable
 from .taxonomy import Level, Signal
 
 __all__ = ["Change", "GuardDecision", "LiveConversation", "LiveUpdate", "decide", "guard", "guard_window"]
@@ -193,7 +193,7 @@ class _Remembering:
         context = 1 if known else 0
         fresh = replace(conversation, turns=conversation.turns[known - context :])
         table = self._tagger.read([fresh])
-        scores = self._tagger.score(table)
+        scores = self._tagger.score(_without_first(table) if context else table)
         if self._table is None or self._scores is None:
             self._table, self._scores = table, scores
         else:
@@ -208,6 +208,13 @@ class _Remembering:
     def score(self, table: TurnTable) -> TurnScores:
         assert self._scores is not None
         return self._scores
+
+
+def _without_first(table: TurnTable) -> TurnTable:
+    """Return the table with a first turn that nobody scores: its scores are known."""
+    side = table.side.copy()
+    side[0] = SIDES[Speaker.SYSTEM]
+    return replace(table, side=side)
 
 
 def _stacked(old: Array | None, new: Array | None) -> Array | None:

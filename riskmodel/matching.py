@@ -73,6 +73,7 @@ class Matcher:
         word_of = np.fromiter(map(number.__getitem__, words), dtype=np.int64, count=len(words))
         order = np.argsort(word_of, kind="stable")
         self._owned = np.searchsorted(word_of[order], np.arange(len(known) + 1))
+        self._owns = self._owned[1:] > self._owned[:-1]
         self._owner_rule, self._owner_role = owner_rule[order], owner_role[order]
         self._openings = Openings(
             [p.gates for p in self._patterns], number, self._heard_by[self._pattern_rule]
@@ -130,7 +131,9 @@ class Matcher:
         self, column: NormalizedTexts, sides: Array, word: Array, text: Array, start: Array, end: Array, back: Array | None
     ) -> tuple[set[_Hit], dict[tuple[int, int], list[tuple[int, int]]]]:
         """Return the hits of listed words, and what voids hits, by text and rule."""
-        owned = np.flatnonzero(self._owned[word + 1] > self._owned[word])
+        owned = self._owns[word].nonzero()[0]
+        if not len(owned):
+            return set(), {}
         which, entry = expanded(self._owned[word[owned]], self._owned[word[owned] + 1])
         place = owned[which]
         rule, role = self._owner_rule[entry], self._owner_role[entry]

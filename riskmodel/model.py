@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 
 #: A model's own hit becomes evidence from this probability on; a rule's hit always does.
 _EVIDENT = 0.5
-_CHUNK = 2_000  # conversations scored at once: enough to amortise, small enough for the caches
+_CHUNK, _TURNS = 2_000, 100_000  # conversations and turns scored at once: enough to amortise, small enough for memory
 _HEADS = {CUSTOMER: CUSTOMER_HEADS, AGENT: AGENT_HEADS}
 _SIGNALS = {CUSTOMER: CUSTOMER_SIGNALS, AGENT: AGENT_SIGNALS}
 _STATUS_COLUMNS = {s: CUSTOMER_HEADS.index(f"status:{s}") for s in (Status.DENIED, Status.ASKED, Status.REPORTED, Status.DONE)}
@@ -99,9 +99,8 @@ class RiskModel:
         past = list(past_complaints) if past_complaints is not None else [0] * len(batch)
         out: list[Assessment] = []
         with _no_collection():
-            for start in range(0, len(batch), _CHUNK):
-                part = batch[start : start + _CHUNK]
-                out.extend(self._assess_chunk(part, past[start : start + _CHUNK], now, explain))
+            for start, end in _chunks(batch):
+                out.extend(self._assess_chunk(batch[start:end], past[start:end], now, explain))
         return out
 
     def _assess_chunk(
@@ -269,6 +268,18 @@ class RiskModel:
     def heat(self, conversation: Conversation, turn: int, signal: Signal) -> list[tuple[str, float]]:
         """Return each character of a turn's original text with what it adds to a signal's log-odds."""
         return character_weights(self, conversation, turn, signal)
+
+
+def _chunks(batch: Sequence[Conversation]) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of the parts of a batch that are scored at once."""
+    start = turns = 0
+    for end, conversation in enumerate(batch):
+        if end > start and (end - start == _CHUNK or turns + len(conversation.turns) > _TURNS):
+            yield start, end
+            start, turns = end, 0
+        turns += len(conversation.turns)
+    if start < len(batch):
+        yield start, len(batch)
 
 
 def _places(table: TurnTable, turns: Sequence[int]) -> list[tuple[int, str]]:

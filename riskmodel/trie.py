@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 
 _MIX = 0x9E3779B97F4A7C15
 _WORD = (1 << 64) - 1
+_NOTHING = np.zeros(0, dtype=np.int64)
 FEW = 400  # up to so many characters, going one by one is faster than a few passes over arrays
 
 
@@ -179,11 +180,13 @@ class WordFinder:
             places, nodes = places[kept], nodes[kept]
             length += 1
         if not found:
-            return (np.zeros(0, np.int64),) * 3
+            return _NOTHING, _NOTHING, _NOTHING
         word, start, end = (np.concatenate(column) for column in zip(*found, strict=True))
         return word, start, end
 
     def _find_one_by_one(self, codes: Array) -> tuple[Array, Array, Array]:
+        if not self._trie.first(self._trie.symbols(codes)).any():
+            return _NOTHING, _NOTHING, _NOTHING
         number = self._word_view
         found = [
             (word, start, end)
