@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
@@ -268,6 +269,9 @@ def test_the_default_model_is_what_training_gives(tmp_path: Path) -> None:
     for name in ("weights.npz", "rules.json", "policy.toml", "words.txt"):
         new, old = (hashlib.sha256((folder / name).read_bytes()).hexdigest() for folder in (tmp_path / "m", shipped))
         assert new == old, name
+    new_card, old_card = (orjson.loads((folder / "card.json").read_bytes()) for folder in (tmp_path / "m", shipped))
+    for key in ("data", "metrics", "labels"):
+        assert new_card.get(key) == old_card.get(key), key
 
 
 @pytest.mark.slow
