@@ -34,7 +34,7 @@ from .heads import (
 from .lexicon import Lexicon
 from .ngrams import NgramTable, rounded
 from .table import AGENT, CUSTOMER, TurnTable
-from .taxonomy import Level, Signal, Status, Topic
+from .taxonomy import DEMANDS, Level, Signal, Status, Topic
 from .trust import N_RULE_COLUMNS, readings, rule_tiers
 from .trust_fit import fit_trust
 from .vectorizer import NgramVectorizer
@@ -245,7 +245,8 @@ class _Targets:
                     y[row, column["deciding:high"]] |= level >= 2
                     y[row, column["deciding:critical"]] |= level >= 3
                 name = f"status:{status.value}"
-                if name in column:
+                # Facts are always done; the head is to tell a step taken from a step announced.
+                if name in column and (status is not Status.DONE or signal in DEMANDS):
                     y[row, column[name]] = True
             if self.level[turn] >= 0:
                 weight[row, mood] = 8 / (8 + self.turns_in_case[turn])
