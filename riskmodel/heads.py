@@ -80,12 +80,12 @@ class TurnModel:
         """Return log-odds of the heads and of the topics for every turn; zeros for the other side."""
         heads = len(self.intercept)
         out = np.zeros((table.n_turns, self.table.n_heads))
-        turns = np.flatnonzero(table.side == side)
+        turns = (table.side == side).nonzero()[0]
         if len(turns):
             texts, where = np.unique(table.text_of[turns], return_inverse=True)
             column = table.column.take(texts)
             projected = self.table.project(column)
-            words = readings(projected[:, :heads] + self.intercept, np.diff(column.bounds) - 1)
+            words = readings(projected[:, :heads] + self.intercept, column.bounds[1:] - column.bounds[:-1] - 1)
             projected[:, :heads] = self.trust.base(words)
             out[turns] = projected[where]
             for turn, hits in table.hits.items():
@@ -103,7 +103,7 @@ def topic_shares(bounds: Array, side: Array) -> Array:
     for who, share in ((CUSTOMER, 1.0), (AGENT, 0.5)):
         mine = (side == who).astype(np.int64)
         before = np.concatenate([[0], np.cumsum(mine)])
-        rank = before[1:] - np.repeat(before[bounds[:-1]], np.diff(bounds))
+        rank = before[1:] - np.repeat(before[bounds[:-1]], bounds[1:] - bounds[:-1])
         shares += np.where(mine, share / np.sqrt(np.maximum(rank, 1)), 0)
     return shares
 
@@ -155,7 +155,7 @@ class CompiledTagger(TurnReader):
 def sums(values: Array, bounds: Array) -> Array:
     """Return the sum of the rows between each two bounds; zeros where there are none."""
     out = np.zeros((len(bounds) - 1, *values.shape[1:]))
-    filled = np.flatnonzero(bounds[1:] > bounds[:-1])
+    filled = (bounds[1:] > bounds[:-1]).nonzero()[0]
     if len(filled):
         out[filled] = np.add.reduceat(values, bounds[filled], axis=0)
     return out

@@ -140,13 +140,13 @@ class Matcher:
         wanted = (self._heard_by[rule] & sides[text[place]]) > 0
         if back is not None:
             wanted &= (role == _EXCLUDE) | (back[end[place] - 1] - back[start[place]] >= end[place] - start[place])
-        alone = np.flatnonzero(wanted & self._whole_turn[rule])
+        alone = (wanted & self._whole_turn[rule]).nonzero()[0]
         if len(alone):  # most such words stand among others
             spans = place[alone]
             solid = np.concatenate([[0], np.cumsum(_SOLID[column.kinds])])
             others = np.diff(solid[column.bounds])[text[spans]] - (solid[end[spans]] - solid[start[spans]])
             wanted[alone[others > 0]] = False
-        heard = np.flatnonzero(wanted)
+        heard = wanted.nonzero()[0]
         place, rule, role = place[heard], rule[heard], role[heard]
         base = column.bounds[text[place]]
         hits: set[_Hit] = set()

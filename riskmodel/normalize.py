@@ -94,7 +94,7 @@ class NormalizedTexts:
     @cached_property
     def owners(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The text that each character belongs to."""
-        return np.repeat(np.arange(len(self)), np.diff(self.bounds))
+        return np.repeat(np.arange(len(self)), self.bounds[1:] - self.bounds[:-1])
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
@@ -111,7 +111,7 @@ class NormalizedTexts:
         """Return the column of the texts at the indices `which`, in that order."""
         if len(which) == len(self) and (which == np.arange(len(which))).all():
             return self
-        sizes = np.diff(self.bounds)[which]
+        sizes = (self.bounds[1:] - self.bounds[:-1])[which]
         bounds = np.zeros(len(which) + 1, dtype=np.int64)
         np.cumsum(sizes, out=bounds[1:])
         index = np.arange(bounds[-1]) + np.repeat(self.bounds[:-1][which] - bounds[:-1], sizes)
@@ -159,7 +159,7 @@ def normalize_many(texts: Sequence[str]) -> NormalizedTexts:
     suspects: frozenset[int] = frozenset()
     # Broken encodings show themselves by characters that Chinese text hardly ever holds.
     kind = kinds[codes]
-    suspect = np.flatnonzero(kind == Kind.SUSPECT)
+    suspect = (kind == Kind.SUSPECT).nonzero()[0]
     if len(suspect) > 2:
         owners, counts = np.unique(np.searchsorted(bounds, suspect, side="right") - 1, return_counts=True)
         suspects = frozenset(owners[counts > 2].tolist())
@@ -210,15 +210,15 @@ def without_gaps(
     """
     kinds = column.kinds
     gap = (kinds == Kind.GAP) | (kinds == Kind.EMOJI)
-    at = np.flatnonzero(gap)
+    at = gap.nonzero()[0]
     at = at[(at > 0) & (at < len(kinds) - 1)]
     at = at[(kinds[at - 1] != Kind.SEPARATOR) & (kinds[np.minimum(at + 1, len(kinds) - 1)] != Kind.SEPARATOR)]
     if not len(at):
         return None, at, at
     held = np.zeros(len(column), dtype=bool)
     held[column.owners[at]] = True
-    which = np.flatnonzero(held)
-    kept = np.flatnonzero(held[column.owners] & ~gap)
+    which = held.nonzero()[0]
+    kept = (held[column.owners] & ~gap).nonzero()[0]
     owners = column.owners[kept]
     bounds = np.searchsorted(owners, np.append(which, len(column)))
     back = kept - column.bounds[owners]

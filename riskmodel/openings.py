@@ -88,7 +88,9 @@ class Openings:
         for g, texts in stands.items():
             for pattern in self._led.get(g, ()):
                 opened = texts & says[heard[pattern]]
-                for gate in own[pattern]:
+                for gate in own[pattern][1:]:
+                    if not opened:
+                        break
                     opened &= stands.get(gate, 0)
                 if opened:
                     yield pattern, [t for t in range(len(sides)) if opened >> t & 1]

@@ -68,7 +68,7 @@ class TurnTable:
     @property
     def lengths(self) -> Array:
         """Characters of each turn, normalised."""
-        return (np.diff(self.column.bounds) - 1)[self.text_of]
+        return (self.column.bounds[1:] - self.column.bounds[:-1] - 1)[self.text_of]
 
     def text(self, turn: int) -> str:
         """Return the normalised text of a turn of the table."""
@@ -114,7 +114,7 @@ def _hits_of_turns(
     asks = [bool(rule.reply_to) for rule in matcher.lexicon.rules]
     known: dict[tuple[int, int], tuple[RuleHit, ...]] = {}
     hits: dict[int, tuple[RuleHit, ...]] = {}
-    for turn in np.flatnonzero(has_match[text_of]).tolist():
+    for turn in has_match[text_of].nonzero()[0].tolist():
         text, who = int(text_of[turn]), int(side[turn])
         own = matches[text]
         found = known.get((text, who))
@@ -144,7 +144,7 @@ def _unjudged(texts: list[str], column: NormalizedTexts) -> dict[int, str]:
     hinted = set(column.owners[_hints().find(column.codes)[1]].tolist())
     out: dict[int, str] = {}
     asked = {
-        *np.flatnonzero(doubtful).tolist(),
+        *doubtful.nonzero()[0].tolist(),
         *(i for i, text in enumerate(texts) if text[:1] in _BRACKETS),
         *(i for i in hinted if len(texts[i]) <= 24 and any(hint in texts[i] for hint in _HINTS)),
     }
@@ -170,7 +170,7 @@ def _not_analysed(
         flag |= bad[text_of] & (side != SIDES[Speaker.SYSTEM])
     out: list[tuple[NotAnalysed, ...]] = [()] * len(conversations)
     per: dict[int, list[NotAnalysed]] = {}
-    flagged = np.flatnonzero(flag)
+    flagged = flag.nonzero()[0]
     for turn, c in zip(flagged.tolist(), (np.searchsorted(bounds, flagged, side="right") - 1).tolist(), strict=True):
         reason = unjudged.get(int(text_of[turn]), "unknown_speaker")
         per.setdefault(c, []).append(NotAnalysed(turn - int(bounds[c]), reason))
