@@ -7,6 +7,7 @@ output (JSON Lines, CSV, Excel or Parquet, by its ending) only when all is done.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,9 @@ __all__ = ["ENDINGS", "Summary", "score_file", "score_lines"]
 ENDINGS = (".jsonl", ".json", ".csv", ".xlsx", ".parquet")
 _CHUNK = 2_000  # conversations: what repeats among them is read once
 _FLUSH = 500
+_FORMULA = frozenset("=+-@＝＋－＠")
+_BLANKS = frozenset("\t\r\n")  # a spreadsheet may drop them and read what follows as a formula
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 Progress = Callable[[int], None]
 
 
@@ -91,7 +95,17 @@ def _line(conversation: Conversation, assessment: Assessment, model: RiskModel, 
     earlier = history.count(conversation, assessment)
     if earlier + 1 >= model.policy.complaints:
         assessment = model.assess(conversation, past_complaints=earlier)
-    return orjson.dumps(assessment.to_dict())
+    return _packed(assessment)
+
+
+def _packed(assessment: Assessment) -> bytes:
+    """Return the JSON of an assessment; halves of characters, which UTF-8 cannot hold, become `?`."""
+    try:
+        return orjson.dumps(assessment.to_dict())
+    except TypeError:
+        import json
+
+        return json.dumps(assessment.to_dict(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 _worker: RiskModel | None = None  # one model a worker process, set when the process starts
@@ -107,7 +121,7 @@ def _score_in_worker(chunk: list[Conversation], explain: bool) -> list[bytes | A
     assert _worker is not None
     results = _worker.assess_many(chunk, explain=explain)
     return [
-        a if c.customer_id and is_complaint(a, _worker.policy) else orjson.dumps(a.to_dict())
+        a if c.customer_id and is_complaint(a, _worker.policy) else _packed(a)
         for c, a in zip(chunk, results, strict=True)
     ]
 
@@ -141,22 +155,22 @@ def score_file(
     stage = output.with_name(f".{output.name}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        done = _kept_lines(stage) if resume else 0
         levels: Counter[str] = Counter()
         unread: Counter[str] = Counter()
-        count = done
-        with stage.open("ab" if done else "wb") as sink, _only_one(stage):
-            rest = islice(conversations, done, None)  # their complaints are not counted again
-            for line in score_lines(rest, model, jobs=jobs, model_path=model_path, policy=policy, explain=explain):
-                sink.write(line + b"\n")
-                count += 1
-                if count % _FLUSH == 0:
-                    sink.flush()
-                    progress(count)
-        for row in _rows(stage):
-            levels[row["level"]] += 1
-            unread.update(n["reason"] for n in row["not_analysed"])
-        _finish(stage, output)
+        with _only_one(stage):
+            count = done = _kept_lines(stage) if resume else 0
+            with stage.open("ab" if done else "wb") as sink:
+                rest = islice(conversations, done, None)  # their complaints are not counted again
+                for line in score_lines(rest, model, jobs=jobs, model_path=model_path, policy=policy, explain=explain):
+                    sink.write(line + b"\n")
+                    count += 1
+                    if count % _FLUSH == 0:
+                        sink.flush()
+                        progress(count)
+            for row in _rows(stage):
+                levels[row["level"]] += 1
+                unread.update(n["reason"] for n in row["not_analysed"])
+            _finish(stage, output)
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror})", where=str(output), mend="choose another folder with -o, or free space, and run again with --resume") from error
     progress(count)
@@ -194,13 +208,22 @@ class _only_one:  # noqa: N801
             self._file = self._lock.open("wb")
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                taken = self._is_gone()
             except BlockingIOError:
-                raise InputError("another run is writing this output", where=str(self._lock), mend="wait for it, or choose another -o") from None
+                taken = True
+            if taken:
+                self._file.close()
+                raise InputError("another run is writing this output", where=str(self._lock), mend="wait for it, or choose another -o")
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
             self._lock.unlink(missing_ok=True)
+            self._file.close()
+
+    def _is_gone(self) -> bool:
+        """Whether the run that held the lock removed the file while this one opened it."""
+        assert self._file is not None
+        return os.fstat(self._file.fileno()).st_nlink == 0
 
 
 def _rows(stage: Path) -> Iterator[dict[str, Any]]:
@@ -269,5 +292,14 @@ def _write_table(stage: Path, made: Path, ending: str) -> None:
 
 
 def _safe(row: dict[str, Any]) -> dict[str, Any]:
-    """Keep spreadsheets from running a cell: text that starts like a formula gets an apostrophe."""
-    return {k: f"'{v}" if isinstance(v, str) and v[:1] in ("=", "+", "-", "@", "\t", "\r") else v for k, v in row.items()}
+    """Keep spreadsheets from running a cell, and from refusing it.
+
+    Text that starts like a formula, also in full-width characters or after blanks, gets an
+    apostrophe; control characters, which a workbook cannot hold, become blanks.
+    """
+    return {k: _safe_text(v) if isinstance(v, str) else v for k, v in row.items()}
+
+
+def _safe_text(text: str) -> str:
+    text = _CONTROL.sub(" ", text)
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA or text[:1] in _BLANKS else text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,11 @@ from .table import find_layout, read_table
 from .wording import Names
 
 __all__ = ["read", "sheet_rows", "workbook"]
+
+_MAX_ROWS = 1_048_576  # of the format; a row that claims a higher number would be counted up to
+_LARGE = 64 << 20
+_MAX_RATIO = 200  # sheets pack 10 to 60 times smaller; only bombs go beyond
+_MAX_UNPACKED = 4 << 30
 
 
 def read(source: Source, names: Names, ledger: Ledger) -> Iterator[Conversation]:
@@ -54,9 +60,12 @@ def workbook(openpyxl: Any, stream: Any, source: Source) -> Any:
     """Open a workbook for reading."""
     try:
         with warnings.catch_warnings():
+            _refuse_bombs(stream, source)
             warnings.simplefilter("ignore")  # on styles and validations, which nobody reads here
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             list(book.worksheets)
+    except InputError:
+        raise
     except Exception:  # openpyxl lets zipfile's, the XML parser's and its own errors through
         raise _damaged(source) from None
     return book
@@ -67,10 +76,26 @@ def sheet_rows(sheet: Any, source: Source) -> Iterator[Row]:
     try:
         sheet.reset_dimensions()  # some exporters write a wrong one
         for line, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+            if line > _MAX_ROWS:
+                raise _damaged(source)
             if any(c is not None for c in cells):
                 yield line, list(cells)
+    except InputError:
+        raise
     except Exception:  # see above: damage shows only when the sheet is read
         raise _damaged(source) from None
+
+
+def _refuse_bombs(stream: Any, source: Source) -> None:
+    """Refuse a workbook that unpacks to far more than such files do, before anything is unpacked."""
+    with zipfile.ZipFile(stream) as archive:
+        parts = archive.infolist()
+    bloated = any(p.file_size > _LARGE and p.file_size > _MAX_RATIO * max(p.compress_size, 1) for p in parts)
+    if bloated or sum(p.file_size for p in parts) > _MAX_UNPACKED:
+        raise InputError(
+            "the workbook unpacks to far more than its size", where=source.name,
+            expected=f"at most {_MAX_RATIO} times its size, and {_MAX_UNPACKED >> 30} GB", mend="save the sheet as “CSV UTF-8”",
+        )  # fmt: skip
 
 
 def _damaged(source: Source) -> InputError:
