@@ -65,7 +65,8 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
     lexicon : Lexicon, optional
         The package's own rules by default.
     n_jobs : int, optional
-        Heads fitted at the same time.
+        Heads fitted at the same time, in processes: liblinear's random numbers are one stream a process,
+        so threads would share it and no two fits would be equal.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         max_n: int = 3,
-        min_df: int = 2,
+        min_df: int = 3,
         C: float = 24.0,
         topic_C: float = 10.0,
         trust_C: float = 0.003,
@@ -148,7 +149,7 @@ class SignalTagger(TurnReader, BaseEstimator):  # type: ignore[misc]
                 held_out[test] = ngrams[test] @ wf + bf
             return w, b, held_out
 
-        fitted = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(
+        fitted = joblib.Parallel(n_jobs=self.n_jobs)(
             joblib.delayed(learn)(h) for h in range(len(heads))
         )
         clean = ~np.isin(author, list(self.tuned_on))

@@ -92,7 +92,7 @@ def fit_trust(
             held_out[test] = basis[test] @ part[0] + part[1]
         return coef / scale, bias - float((coef / scale) @ centre), held_out
 
-    fitted = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(joblib.delayed(one)(h) for h in range(y.shape[1]))
+    fitted = joblib.Parallel(n_jobs=n_jobs)(joblib.delayed(one)(h) for h in range(y.shape[1]))
     coef = np.array([f[0] for f in fitted])
     n = len(coef)
     trust = TurnTrust(
