@@ -33,15 +33,15 @@ MINIMUMS = {
     "test authors": 3,
     "test conversations": 450,
     "share by phone": 0.25,
-    "share with 30 turns and more": 0.12,  # goal 0.15
-    "share in Traditional characters": 0.008,  # goal 0.05
+    "share with 30 turns and more": 0.11,  # goal 0.15
+    "share in Traditional characters": 0.03,  # goal 0.05
     "share of none and low with a look-alike": 0.40,
     "utterances that carry the rarest signal": 150,
     "utterances that look like the rarest signal": 150,
     "utterances of the rarest step denied, asked or reported": 60,
     "self_harm, violence_threat, agent_abuse: carried": 300,
     "self_harm, violence_threat, agent_abuse: look-alikes": 300,
-    "conversations with the rarest red line": 115,  # goal 150
+    "conversations with the rarest red line": 150,
 }
 LEVELS = {"none": 0.38, "low": 0.25, "high": 0.22, "critical": 0.15}
 

@@ -57,7 +57,7 @@ def test_off_hours_route() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("high = 0.45 ", "high = 1.45 ", "thresholds.high"), ('media_exposure = "high"', 'media_exposure = "huge"', "floors.media_exposure"),
+        ("high = 0.50 ", "high = 1.50 ", "thresholds.high"), ('media_exposure = "high"', 'media_exposure = "huge"', "floors.media_exposure"),
         ('churn_threat = "low"\n', "", "floors.churn_threat"), ("due_in_s = 300", "due_in_s = 0", "due_in_s"), ("[history]", "[histori]", "histori"),
         ('start = "21:00"', 'start = "25:00"', "off_hours.start"), ('when_signal = "self_harm"', 'when_signal = "self"', "when_signal"),
         ('repeated_insult = "high" ', "", "repeated_insult"),

@@ -7,7 +7,7 @@ import riskmodel
 from .suite import by_functionality, load, run
 
 # Reached by the model that is shipped; only ever raised. The goal is 0.95, and 0.80 for each.
-REACHED = 0.70
+REACHED = 0.75
 
 
 def test_the_suite_is_large() -> None:
