@@ -7,6 +7,7 @@ speaker, the turn before and the status are looked at afterwards, in `riskmodel.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -192,7 +193,8 @@ class Matcher:
             for rule, word in self._sounds[k]:
                 if surface == word or trivial_surface(surface, word):
                     continue
-                if not _made_of_words(self.segmenter.cut(column.text(i)), a - base, b - base):
+                part, shift = _around(column.text(i), a - base, b - base)
+                if not _made_of_words(self.segmenter.cut(part), a - base - shift, b - base - shift):
                     yield i, rule, a - base, b - base
 
     def _resolve(
@@ -202,32 +204,56 @@ class Matcher:
         out: dict[int, list[Match]] = {}
         rules = self.lexicon.rules
         here = (-1, -1)
-        last_end = -1
+        last_end, count = -1, 0
+        void: list[tuple[int, int]] = []
         for i, index, start, end in sorted(hits, key=_nested):
             if (i, index) != here:
-                here, last_end = (i, index), -1
-            elif end <= last_end:  # inside a longer hit of the same rule
+                here, last_end, count = (i, index), -1, 0
+                void = _furthest(voids.get(here, ()))
+            elif end <= last_end or count == _MOST:  # inside a longer hit of the same rule
                 continue
-            if any(a < end and start < b for a, b in voids.get(here, ())):
+            if void and (before := bisect_left(void, (end,))) and void[before - 1][1] > start:
                 continue
             rule = rules[index]
             text = column.text(i)
             if rule.boundary:
-                edges = _edges(self.segmenter.cut(text))
-                if start not in edges or end not in edges:
+                part, shift = _around(text, start, end)
+                edges = _edges(self.segmenter.cut(part))
+                if start - shift not in edges or end - shift not in edges:
                     continue
             if not _guards_hold(rule, text, start, end):
                 continue
             out.setdefault(i, []).append(Match(index, start, end))
             last_end = end
+            count += 1
         return {i: tuple(sorted(matches, key=_place)) for i, matches in out.items()}
 
 
+_LONG = 2_000  # characters: of longer texts the words around a hit are cut, not the whole text at every hit
+_MOST = 200  # hits of one rule in one text: more are a flood, and tell no more
 _Hit = tuple[int, int, int, int]  # text, rule, start, end
 
 
 def _nested(hit: _Hit) -> _Hit:
     return hit[0], hit[1], hit[2], -hit[3]
+
+
+def _furthest(voids: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return where each void begins, rising, with how far it or one before it reaches."""
+    out: list[tuple[int, int]] = []
+    reach = -1
+    for start, end in sorted(voids):
+        reach = max(reach, end)
+        out.append((start, reach))
+    return out
+
+
+def _around(text: str, start: int, end: int) -> tuple[str, int]:
+    """Return the text, or of a long one the part around a hit, and where it begins."""
+    if len(text) <= _LONG:
+        return text, 0
+    low = max(0, start - _LONG // 10)
+    return text[low : end + _LONG // 10], low
 
 
 def _covers_gap(hit: _Hit, bounds: Array, back: Array) -> bool:
@@ -272,7 +298,7 @@ def _place(match: Match) -> tuple[int, int, int]:
 
 
 def _guards_hold(rule: Rule, text: str, start: int, end: int) -> bool:
-    if rule.whole_turn and any(c.isalnum() for c in text[:start] + text[end:]):
+    if rule.whole_turn and (len(text) > _LONG or any(c.isalnum() for c in text[:start] + text[end:])):
         return False
     if rule.near:
         around = text[max(0, start - rule.within) : start] + "\n" + text[end : end + rule.within]

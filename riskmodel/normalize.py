@@ -53,6 +53,9 @@ _GAPS = " *·.-_~/|\\+=#^&%$@`•'\"丶"
 _SUSPECTS = "鎴锛浜紝垜浠鐨殑鍙浣鏈鏄璇鎮澶偍杩槸鍚竴笉鍒濂鍏鍗灏屾戝瀹綘閭屽缁涔鎵偅犱戜鐢戞鍦璁湁佸闂兘鏉戣嶅鍐閫鎶戠娌屼嬪鍥繖瀛笂璐湪埌粰欐鐪嶆宸岃欎勫閲鍝堝鏃鍛鏀夊浼甯琛銆鐐鑳彲鍔婂鍘娆寮嶈搴佷変嗗湅犲潵寰嬫勬鍑棶佹閮骞鏍瀵鎷鏂岀璋嶄悧瓙璧偣繕嗕噷笁笅氬鍟璺夋鎬彿崄満嗭瑙嶇熸欏庝樻鐧椂敤绾墦蹇绠幓粬堟鍧熷鎺"
 
 
+_LONG = 2_000  # characters
+
+
 @dataclass(frozen=True, eq=False)
 class NormalizedTexts:
     """A column of normalised texts.
@@ -101,7 +104,17 @@ class NormalizedTexts:
 
     def text(self, i: int) -> str:
         """Return normalised text `i`."""
-        return self.string[int(self.bounds[i]) : int(self.bounds[i + 1]) - 1]
+        start, end = int(self.bounds[i]), int(self.bounds[i + 1]) - 1
+        if end - start < _LONG:
+            return self.string[start:end]
+        found = self._long.get(i)  # a copy for each of a long text's many hits would take quadratic time
+        if found is None:
+            found = self._long[i] = self.string[start:end]
+        return found
+
+    @cached_property
+    def _long(self) -> dict[int, str]:
+        return {}
 
     def texts(self) -> list[str]:
         """Return all normalised texts."""
