@@ -11,7 +11,7 @@ RUN useradd --system --uid 10001 --create-home riskmodel && install -d -o riskmo
 COPY --from=build /install /usr/local
 USER riskmodel
 WORKDIR /var/lib/riskmodel
-ENV PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/var/lib/riskmodel/numba
+ENV PYTHONUNBUFFERED=1
 # Compiles and caches the kernels, and proves that the model of the image judges as it must.
 RUN python -c "from service.app import create_app; create_app()"
 EXPOSE 8000

@@ -68,7 +68,7 @@ def data_card(cases: Sequence[Case]) -> dict[str, Any]:
 
 def made_with() -> dict[str, str]:
     """Return versions of what has a say in the weights."""
-    packages = ("riskmodel", "scikit-learn", "scipy", "numpy", "numba", "jieba", "rjieba", "opencc")
+    packages = ("riskmodel", "scikit-learn", "scipy", "numpy", "jieba", "rjieba", "opencc")
     return {"python": platform.python_version(), **{p: version(p) for p in packages}}
 
 
