@@ -15,8 +15,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import IO, Any
 
 import orjson
@@ -62,12 +63,14 @@ def score_lines(
     model_path: str | None = None,
     policy: Policy | None = None,
     explain: bool = False,
+    history: History | None = None,
 ) -> Iterator[bytes]:
     """Yield the JSON line of each conversation, in input order.
 
-    With more than one job the chunks are scored in processes that each load the model once.
+    With more than one job the chunks are scored in processes that each load the model once. Complaints
+    of customers are counted on from `history`.
     """
-    history = History(model.policy)
+    history = history or History(model.policy)
     source = iter(conversations)
     chunks = iter(lambda: list(islice(source, _CHUNK)), [])
     if jobs <= 1:
@@ -113,7 +116,16 @@ _worker: RiskModel | None = None  # one model a worker process, set when the pro
 
 def _start_worker(model_path: str | None, policy: Policy | None) -> None:
     global _worker
+    Thread(target=_end_with_parent, daemon=True).start()
     _worker = load_model(model_path, policy=policy)
+
+
+def _end_with_parent() -> None:
+    """End this process when the run is killed: it would wait for work forever, with a model in memory."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _score_in_worker(chunk: list[Conversation], explain: bool) -> list[bytes | Assessment]:
@@ -160,8 +172,11 @@ def score_file(
         with _only_one(stage):
             count = done = _kept_lines(stage) if resume else 0
             with stage.open("ab" if done else "wb") as sink:
-                rest = islice(conversations, done, None)  # their complaints are not counted again
-                for line in score_lines(rest, model, jobs=jobs, model_path=model_path, policy=policy, explain=explain):
+                rest = iter(conversations)
+                history = _replayed(islice(rest, done), stage, done, model)
+                for line in score_lines(
+                    rest, model, jobs=jobs, model_path=model_path, policy=policy, explain=explain, history=history
+                ):
                     sink.write(line + b"\n")
                     count += 1
                     if count % _FLUSH == 0:
@@ -192,6 +207,23 @@ def _kept_lines(stage: Path) -> int:
             keep += len(line)
         file.truncate(keep)
     return count
+
+
+def _replayed(conversations: Iterable[Conversation], stage: Path, done: int, model: RiskModel) -> History:
+    """Count the complaints of the conversations that an interrupted run scored."""
+    history = History(model.policy)
+    read = 0
+    for conversation, row in zip(conversations, _rows(stage) if done else (), strict=False):
+        if row["id"] != conversation.id or row["model"]["digest"] != model.ref.digest:
+            raise InputError(
+                "the interrupted run scored other conversations, or with another model", where=f"{stage}, line {read + 1}",
+                mend="run again without --resume",
+            )  # fmt: skip
+        history.count(conversation, Assessment.from_dict(row))
+        read += 1
+    if read < done:
+        raise InputError("the interrupted run scored more conversations than the input has", where=str(stage), mend="run again without --resume")
+    return history
 
 
 class _only_one:  # noqa: N801

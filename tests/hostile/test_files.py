@@ -83,7 +83,7 @@ def test_files_of_the_machine_are_not_read_through_entities(tmp_path: Path) -> N
     secret = tmp_path / "secret.txt"
     secret.write_text("机密内容", "utf-8")
     head = f'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY s SYSTEM "{secret.as_uri()}">]>'.encode()
-    row = '<row r="3"><c r="A3" t="inlineStr"><is><t>c</t></is></c><c r="C3" t="inlineStr"><is><t>&s;</t></is></c></row>'.encode()
+    row = b'<row r="3"><c r="A3" t="inlineStr"><is><t>c</t></is></c><c r="C3" t="inlineStr"><is><t>&s;</t></is></c></row>'
     data = workbook(lambda n, d: head + d[d.index(b"<worksheet") :].replace(b"</sheetData>", row + b"</sheetData>") if "sheet1" in n else d)
     try:
         conversations, _ = read(data)
