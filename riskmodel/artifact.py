@@ -30,7 +30,7 @@ import orjson
 
 from .additive import N_THRESHOLDS, AdditiveModel
 from .assessment import ModelRef
-from .errors import ArtifactError
+from .errors import ArtifactError, RiskModelError
 from .heads import AGENT_HEADS, CUSTOMER_HEADS, CompiledTagger, TurnModel
 from .lexicon import pack_rules, unpack_rules
 from .model import RiskModel
@@ -149,6 +149,16 @@ def _load(folder: Path) -> RiskModel:
         contents[name] = data
     if _digest(card["files"]) != card["digest"]:
         raise ArtifactError("the digests do not add up", where=str(folder / "card.json"), mend="copy the model folder again")
+    try:
+        return _built(folder, card, contents)
+    except RiskModelError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+        # The digests agree, so this is no damage: somebody, or another version, wrote it like this.
+        raise ArtifactError(f"the model is not put together as it should be ({type(error).__name__})", where=str(folder), mend=_RETRAIN) from None
+
+
+def _built(folder: Path, card: Mapping[str, Any], contents: Mapping[str, bytes]) -> RiskModel:
     arrays = _unpack(contents["weights.npz"], folder / "weights.npz")
     rules = orjson.loads(contents["rules.json"])
     lexicon = unpack_rules(rules["rules"], rules["sources"])
@@ -283,7 +293,7 @@ def _unpack(data: bytes, path: Path) -> dict[str, Array]:
             high, low = out.pop(f"{name}.high"), out.pop(f"{name}.low")
             out[name] = ((high.astype(np.uint16) << 8) | low).view(np.float16)
         return out
-    except (ValueError, TypeError, zipfile.BadZipFile, KeyError, OSError) as error:
+    except (ValueError, TypeError, zipfile.BadZipFile, KeyError, OSError, MemoryError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"the arrays cannot be read ({type(error).__name__})", where=str(path), mend=_RETRAIN) from None
