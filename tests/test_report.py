@@ -311,3 +311,25 @@ def test_in_a_browser(browser, scored, conversations, tmp_path):
     assert browser.get_log("browser") == []  # nothing blocked by the content policy, no error
     printed = browser.execute_cdp_cmd("Page.printToPDF", {})
     assert printed["data"].startswith("JVBER")
+
+
+def test_no_way_of_writing_a_script_runs_in_a_browser(browser, tmp_path):
+    ways = ["<svg onload=document.title='owned'>", "</script><script>document.title='owned'</script>", "'\"><img src=x onerror=document.title='owned'>",
+            "]]><style>*{display:none}</style>", "<!--", "&lt;img src=x onerror=document.title='owned'&gt;", "{{7*7}}${7*7}"]  # fmt: skip
+    rows, given = [], []
+    for i, way in enumerate(ways):
+        text = f"我要打12315{way}"
+        rows.append(_row(f"{i}{way}", "high", 0.9, topic="refund_return", evidence=[_evidence(0, text, text, "regulator_complaint")]))
+        turn = {"speaker": "customer", "text": text, "time": "2026-05-05T10:00:00+08:00"}
+        given.append(Conversation.from_dict({"id": f"{i}{way}", "agent_id": way, "channel": way, "turns": [turn]}))
+    path = tmp_path / "scored.jsonl"
+    path.write_bytes(b"".join(orjson.dumps(r) + b"\n" for r in rows))
+    _written(tmp_path, path, given, mask=False)
+    browser.get((tmp_path / "out/report.html").as_uri())
+    assert "owned" not in browser.title
+    assert browser.execute_script("return document.scripts.length") == 1
+    assert not browser.execute_script("return document.body.querySelectorAll('svg[onload], img, iframe, style').length")
+    shown = browser.execute_script("return document.body.textContent")
+    for way in ways:
+        assert way in shown
+    assert "49" not in browser.title

@@ -158,6 +158,38 @@ def test_a_transcript_is_shown_as_text_and_nothing_runs(page: Page) -> None:
     assert not page.all(".turn img, .turn script, .turn b")
 
 
+HOSTILE = [
+    "<svg onload=document.title='owned'>",
+    "<iframe srcdoc='<script>parent.document.title=1</script>'>",
+    "\"><img src=x onerror=document.title='owned'>",
+    "</textarea><script>document.title='owned'</script>",
+    "<a href=javascript:document.title='owned'>点我</a>",
+    "<style>*{display:none}</style>",
+    "<base href=//evil.example/>",
+    "<details open ontoggle=document.title='owned'>",
+    "{{constructor.constructor('document.title=1')()}}${document.title=1}",
+    "\u202e<math><mtext></form><form><mglyph><style></math><img src onerror=document.title='owned'>",
+]
+
+
+def test_no_way_of_writing_a_script_runs(page: Page) -> None:
+    """In what customer, agent and the evidence say, and in the name of a speaker."""
+    before = page.driver.execute_script("return document.querySelectorAll('*').length - document.querySelectorAll('#found *').length")
+    page.score("\n".join(f"{'客服' if i % 2 else '用户'}：{words}我要打12315投诉你们这群骗子{words}" for i, words in enumerate(HOSTILE)))
+    assert len(page.all(".turn")) == len(HOSTILE)
+    assert page.driver.title == "客诉风险评估"
+    assert not page.all("#found iframe, #found script, #found style, #found base, #found a[href^=javascript], #found math, #found form form")
+    assert not page.driver.execute_script(
+        "return [...document.querySelectorAll('#found *')].some(e => [...e.attributes].some(a => a.name.startsWith('on')))"
+    )
+    shown = page.driver.execute_script("return [...document.querySelectorAll('.turn .bubble')].map(e => e.textContent).join('\\n')")
+    for words in HOSTILE:
+        assert words.removeprefix("\u202e") in shown
+    after = page.driver.execute_script("return document.querySelectorAll('*').length - document.querySelectorAll('#found *').length")
+    assert abs(after - before) < 25
+    assert "owned" not in page.driver.title
+
+
 def test_wrong_input_is_told_in_words(page: Page) -> None:
     page.one("#score").click()
     assert "没有读到会话" in page.until(lambda: page.text("#problem"))
