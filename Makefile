@@ -19,7 +19,7 @@ check: $(VENV)/.tested ## style and types
 	$(BIN)/mypy
 
 model: $(VENV)/.tested ## train the default model from data/ again
-	$(BIN)/riskmodel train data/cases/*.jsonl --splits data/splits.toml -o riskmodel/resources/model
+	$(BIN)/riskmodel train data/cases/*.jsonl --splits data/splits.toml --jobs 2 -o riskmodel/resources/model
 
 evaluate: $(VENV)/.tested ## results on the test authors, beside a keyword list and plain TF-IDF
 	$(BIN)/riskmodel evaluate --corpus data -o out/metrics.json

@@ -47,7 +47,7 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
     splits: Annotated[Path | None, typer.Option("--splits", help="Splits file: learn from its training authors only.")] = None,
     pipeline: Annotated[bool, typer.Option("--pipeline", help="Save the scikit-learn pipeline too (joblib, for notebooks).")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Heads fitted at the same time; with more than one the result is not the same to the last bit.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Heads fitted at the same time, each in a process of its own; the result is the same to the last bit.")] = 1,
     seed: SeedOption = 0,
     lang: LangOption = None,
 ) -> None:

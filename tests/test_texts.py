@@ -263,7 +263,7 @@ def test_a_small_corpus_trained_twice_gives_the_same_bits(tmp_path: Path) -> Non
 def test_the_default_model_is_what_training_gives(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     inputs = [str(p) for p in sorted((root / "data/cases").glob("*.jsonl"))]
-    command = [sys.executable, "-c", "from riskmodel.cli import main; main()", "train", *inputs, "--splits", str(root / "data/splits.toml"), "-o", str(tmp_path / "m")]
+    command = [sys.executable, "-c", "from riskmodel.cli import main; main()", "train", *inputs, "--splits", str(root / "data/splits.toml"), "--jobs", "2", "-o", str(tmp_path / "m")]
     subprocess.run(command, check=True)
     shipped = root / "riskmodel/resources/model"
     for name in ("weights.npz", "rules.json", "policy.toml", "words.txt"):
