@@ -25,7 +25,7 @@ evaluate: $(VENV)/.tested ## results on the test authors, beside a keyword list 
 	$(BIN)/riskmodel evaluate --corpus data -o out/metrics.json
 
 robustness: $(VENV)/.tested ## recall lost when the same is said otherwise, and fairness, into docs/robustness.md
-	$(BIN)/python -m tests.robustness --write docs/robustness.md
+	$(BIN)/python -m tests.robustness --held-out out/held --write docs/robustness.md
 
 serve: $(VENV)/.tested ## the HTTP service and the review page on http://127.0.0.1:8000
 	$(BIN)/uvicorn service.app:create_app --factory --host 127.0.0.1 --port 8000

@@ -9,7 +9,10 @@ puts the tables, and those of fairness, between the page's marks.
 
 from __future__ import annotations
 
+import argparse
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -197,20 +200,43 @@ def write(page: Path, text: str) -> None:
     page.write_text(f"{head}{start}\n{text}\n{end}{rest.split(end)[1]}", "utf-8")
 
 
-if __name__ == "__main__":
-    import sys
+def train_without(folder: Path) -> Path:
+    """Train a model that has not seen the authors whose cases are changed (minutes), unless it is there."""
+    if not (folder / "card.json").exists():
+        splits = tomllib.loads((ROOT / "data" / "splits.toml").read_text("utf-8"))
+        train = [a for a in splits["train"]["authors"] if a not in AUTHORS]
+        lines = ["[train]", f"authors = {train}", f"rules_written_with = {splits['train'].get('rules_written_with', [])}"]
+        lines += ["[test]", f"authors = {[*splits['test']['authors'], *AUTHORS]}"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "splits.toml").write_text("\n".join(lines), "utf-8")
+        files = [str(p) for a in train for p in sorted((ROOT / "data" / "cases").glob(f"{a}.*.jsonl"))]
+        command = [sys.executable, "-c", "from riskmodel.cli import main; main()", "train", *files]
+        subprocess.run([*command, "--splits", str(folder / "splits.toml"), "-o", str(folder)], check=True)
+    return folder
 
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, show, and write where asked."""
     from tests.fairness import suite
 
-    arguments = sys.argv[1:]
-    page = Path(arguments.pop(arguments.index("--write") + 1)) if "--write" in arguments else None
-    folders = [a for a in arguments if a != "--write"]
-    model = load_model(folders[0] if folders else None)
+    parser = argparse.ArgumentParser(prog="python -m tests.robustness")
+    parser.add_argument("model", nargs="?", help="folder of a model; the package's own by default")
+    parser.add_argument("--held-out", type=Path, help="measure robustness with a model in this folder, trained there without the changed authors")
+    parser.add_argument("--write", type=Path, help="page to put the tables into")
+    given = parser.parse_args(arguments)
+    model = load_model(given.model)
+    said = f"Model {model.ref.name} {model.ref.version}, digest `{model.ref.digest}`."
+    parts = []
+    if given.held_out:
+        other = load_model(train_without(given.held_out))
+        parts += ["### Robustness, authors not learned from", f"Trained without {', '.join(AUTHORS)}; digest `{other.ref.digest}`.", table(measure(other))]
+    parts += ["### Robustness, the model that is shipped" if not given.model else "### Robustness", said, table(measure(model))]
     outcomes = suite.run(model, suite.load())
-    text = (
-        f"Model {model.ref.name} {model.ref.version}, digest `{model.ref.digest}`.\n\n### Robustness\n\n{table(measure(model))}"
-        f"\n\n### Fairness\n\n{suite.table(outcomes)}\n\nThe largest differences:\n\n```\n" + "\n".join(suite.worst(outcomes)) + "\n```"
-    )
-    print(text)
-    if page:
-        write(page, text)
+    parts += ["### Fairness", said, suite.table(outcomes), "The largest differences:", "```\n" + "\n".join(suite.worst(outcomes)) + "\n```"]
+    print("\n\n".join(parts))
+    if given.write:
+        write(given.write, "\n\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()
